@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tinyprop: trains small neural networks with sparse back-propagation (TinyProp, TinyPropv2, meProp).
+ *
+ *   1. describe   tp_model   an array of tp_node in topological order (const, may lie in flash)
+ *   2. choose     tp_recipe  policy, optimizer, schedule, batch, seed     (tp_recipe_default)
+ *   3. plan       tp_plan    every byte offset, made by pure arithmetic   (tp_plan_make)
+ *   4. open       tp_net     binds plan + the caller's arena + kernels    (tp_net_open, tp_net_init)
+ *   5. live       tp_train_step, tp_net_forward, tp_eval_step
+ *   6. keep       tp_blob_save, tp_blob_open, tp_blob_load
+ *
+ * Rules of the whole header
+ *   - No function allocates, prints, calls libm or keeps a global. Nothing may be called from an interrupt.
+ *   - A tp_net may be used by one thread at a time; different nets are independent.
+ *   - Every function returning tp_status returns TP_OK (0) or a negative TP_E_*; on an error nothing was
+ *     written except where the function says so.
+ *   - Arrays are dense, row-major; a sample is [h][w][c] (NHWC). Dense weights are [out][in], convolution
+ *     weights [out][kh][kw][in/groups].
+ */
+#ifndef TINYPROP_H
+#define TINYPROP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TP_VERSION_MAJOR 0
+#define TP_VERSION_MINOR 1
+#define TP_VERSION_PATCH 0
+
+/* ------------------------------------------------------------------ status */
+
+typedef int32_t tp_status;
+
+#define TP_OK 0
+#define TP_E_ARG (-1)       /* null pointer, unknown id, value out of range */
+#define TP_E_MODEL (-2)     /* graph: unknown op, input not earlier, no output, duplicate name */
+#define TP_E_SHAPE (-3)     /* shapes do not fit; kernel larger than its padded input */
+#define TP_E_RECIPE (-4)    /* e.g. theta >= 1: the recipe would never train */
+#define TP_E_ARENA (-5)     /* arena too small or not aligned to TP_ALIGN */
+#define TP_E_LABEL (-6)     /* class label >= number of outputs */
+#define TP_E_DATA (-7)      /* input or target holds NaN or infinity */
+#define TP_E_LOSS (-8)      /* loss or output error not finite: training diverged, no bit changed */
+#define TP_E_DELTA (-9)     /* a layer's error is not finite: it and those below are unchanged */
+#define TP_E_BLOB (-10)     /* blob truncated or malformed */
+#define TP_E_CRC (-11)      /* blob checksum differs */
+#define TP_E_VERSION (-12)  /* blob of a newer format */
+#define TP_E_MISMATCH (-13) /* blob does not fit this plan */
+#define TP_E_LIMIT (-14)    /* size overflows 32 bits or exceeds a TP_MAX_* */
+#define TP_E_BUFFER (-15)   /* output buffer too small */
+#define TP_E_MODE (-16)     /* the plan is for inference only, or holds no such thing */
+
+/* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
+const char *tp_status_name(tp_status status);
+
+/* ------------------------------------------------------------------ limits */
+
+#define TP_ALIGN 64u       /* alignment of an arena and of every region in it, bytes */
+#define TP_NAME_BYTES 32u  /* node name including the final zero */
+#define TP_MAX_NODES 512u  /* nodes of a model */
+#define TP_MAX_LAYERS 128u /* weight layers (dense, convolutions) of a model */
+#define TP_NODE_TENSORS 4u /* parameter tensors of one node */
+
+/* ------------------------------------------------------------------- model */
+
+typedef enum tp_dtype { TP_F32 = 1, TP_S8 = 2, TP_S32 = 3, TP_U8 = 4 } tp_dtype;
+
+/* Shape of one sample's tensor. rank 1: {1, 1, c}; rank 2: {1, time, c}; rank 3: {h, w, c}. */
+typedef struct tp_shape {
+    uint32_t h, w, c;
+    uint32_t rank;
+} tp_shape;
+
+#define TP_INPUT (-1) /* tp_node.in: the model's input */
+#define TP_NONE (-2)  /* tp_node.in: no such input */
+
+#define TP_FLAG_NO_BIAS 1u /* dense, conv: no bias tensor */
+#define TP_FLAG_FROZEN 2u  /* parameters of this node are not trained */
+
+typedef enum tp_padding { TP_PAD_VALID = 0, TP_PAD_SAME = 1, TP_PAD_EXPLICIT = 2 } tp_padding;
+typedef enum tp_init { TP_INIT_HE_UNIFORM = 0, TP_INIT_GLOROT_UNIFORM = 1 } tp_init;
+
+/* One operation of the graph. Unused fields are 0. */
+typedef struct tp_node {
+    char name[TP_NAME_BYTES]; /* unique, not empty, zero-terminated */
+    uint32_t op;              /* wire id of the layer list, e.g. tp_list_id(TP_LIST_LAYER, "dense") */
+    int32_t in[2];            /* indices of earlier nodes, TP_INPUT, or TP_NONE for the second */
+    uint32_t flags;           /* TP_FLAG_* */
+    uint32_t units;           /* dense: outputs; conv: output channels (depthwise: c_in * multiplier) */
+    uint32_t kernel[2];       /* height, width (conv1d: 1, k) */
+    uint32_t stride[2];       /* height, width */
+    uint32_t padding;         /* tp_padding */
+    uint32_t pad[4];          /* TP_PAD_EXPLICIT: top, bottom, left, right */
+    uint32_t groups;          /* conv: divides c_in and units; 0 means 1 */
+    uint32_t init;            /* tp_init */
+    float param;              /* leaky_relu: slope; dropout: rate; batch_norm: epsilon */
+} tp_node;
+
+/* Losses (wire ids): 1 softmax cross-entropy (labels), 2 binary cross-entropy on logits (targets in
+ * [0, 1], summed over the outputs), 3 mean squared error (targets, mean over the outputs). */
+typedef struct tp_model {
+    const tp_node *nodes;
+    uint32_t n_nodes; /* the last node is the output */
+    tp_shape input;
+    uint32_t input_dtype; /* tp_dtype; TP_F32 for now */
+    uint32_t loss;        /* wire id of the loss list */
+} tp_model;
+
+/* Freezes the node of that name (or all nodes but the last `n` weight layers). The nodes array is the caller's. */
+tp_status tp_model_freeze(tp_node *nodes, uint32_t n_nodes, const char *name);
+tp_status tp_model_freeze_all_but_last(tp_node *nodes, uint32_t n_nodes, uint32_t n);
+/* Gives the last weight layer (a dense layer or a convolution) another number of outputs and unfreezes it. */
+tp_status tp_model_replace_head(tp_node *nodes, uint32_t n_nodes, uint32_t classes);
+
+/* ------------------------------------------------------------------ recipe */
+
+typedef enum tp_select { TP_SELECT_ELEMENT = 0, TP_SELECT_CHANNEL = 1, TP_SELECT_AUTO = 2 } tp_select;
+
+/* How a running maximum (Ymax of a layer, alpha_max of the decision) follows its samples. */
+typedef enum tp_max_mode {
+    TP_MAX_RUNNING = 0,  /* max over everything seen */
+    TP_MAX_DECAY = 1,    /* max(g * old, new) */
+    TP_MAX_EPOCH = 2,    /* running, restarted at every epoch (Ymax only) */
+    TP_MAX_FIXED = 3,    /* the given constant */
+    TP_MAX_ANALYTIC = 4, /* softmax-CE: 2, BCE over n outputs: n; elsewhere as RUNNING (Ymax), an error (alpha) */
+    TP_MAX_AUTO = 5      /* alpha only: ANALYTIC where it exists, else DECAY */
+} tp_max_mode;
+
+typedef enum tp_schedule_kind { TP_SCHEDULE_CONSTANT = 0, TP_SCHEDULE_COSINE = 1, TP_SCHEDULE_STEP = 2 } tp_schedule_kind;
+
+/* Learning rate as a function of batches seen, skipped ones included: warm-up lr*(t+1)/warmup for t < warmup,
+ * then constant, cosine to 0 at `total`, or lr * gamma^floor((t - warmup) / every). */
+typedef struct tp_schedule {
+    uint32_t kind;   /* tp_schedule_kind */
+    uint32_t warmup; /* batches */
+    uint32_t total;  /* batches, cosine; >= 1 */
+    uint32_t every;  /* batches, step; >= 1 */
+    float gamma;     /* step */
+} tp_schedule;
+
+/* Parameters of the policies; each policy reads its own. Equations: docs/ALGORITHM.md. */
+typedef struct tp_policy_params {
+    float s_min, s_max, zeta; /* share of rows kept: 0 <= s_min <= s_max <= 1, 0 < zeta <= 1 (meProp: s_max) */
+    uint32_t ymax_mode;       /* tp_max_mode */
+    float ymax_decay;         /* g, TP_MAX_DECAY */
+    float ymax_fixed;         /* TP_MAX_FIXED, > 0 */
+    uint32_t output_dense;    /* 1: the last weight layer keeps every row */
+    uint32_t select;          /* tp_select, for convolutions */
+    float d_min, d_max;       /* decision: D = (d_min + alpha (d_max - d_min) / alpha_max) * beta */
+    float tau, beta;          /* train iff D > tau */
+    uint32_t alpha_mode;      /* tp_max_mode */
+    float alpha_decay;        /* g of alpha_max, TP_MAX_DECAY */
+    float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
+} tp_policy_params;
+
+#define TP_NUMERICS_IEEE 0u /* denormals kept; the only contract of this version */
+
+typedef struct tp_recipe {
+    uint32_t policy;    /* wire id of the policy list */
+    uint32_t optimizer; /* wire id of the optimizer list */
+    uint32_t batch;     /* nominal batch size, >= 1 */
+    uint32_t numerics;  /* TP_NUMERICS_* */
+    float lr;           /* > 0 */
+    float momentum;     /* 0 <= mu < 1, momentum optimizer */
+    float weight_decay; /* >= 0, decoupled, rows only when updated, biases never */
+    uint32_t reserved;
+    uint64_t seed; /* init, dropout, shuffle */
+    tp_schedule schedule;
+    tp_policy_params policy_params;
+} tp_recipe;
+
+/* policy `tinypropv2`, preset `accurate`, SGD, batch 1, lr 0.01, constant, seed 1. */
+tp_recipe tp_recipe_default(void);
+/* Fills policy_params from a preset of the list TP_LIST_PRESET ("paper", "accurate"). TP_E_ARG: no such name. */
+tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset);
+
+#define TP_WARN_THETA_NEGATIVE 1u /* tau/beta < d_min: every sample is trained */
+
+/* -------------------------------------------------------------------- plan */
+
+/* A tensor inside the arena. dtype is part of it: bytes = product of dims * size of dtype. */
+typedef struct tp_tensor {
+    uint32_t dtype;  /* tp_dtype; 0: no such tensor */
+    uint32_t dim[4]; /* [out][kh][kw][in] or [out][in][1][1] or [n][1][1][1] */
+    uint32_t rank;
+    uint32_t offset; /* bytes from the arena's start */
+    uint32_t bytes;
+} tp_tensor;
+
+#define TP_NO_OFFSET 0xffffffffu
+
+/* What the plan knows of one node. Offsets are bytes from the arena's start. */
+typedef struct tp_plan_node {
+    tp_node node;
+    tp_shape in, out;              /* shapes of the first input and of the output */
+    uint32_t pad_top, pad_left;    /* resolved padding */
+    uint32_t n_out;                /* elements of the output */
+    uint32_t act;                  /* output of this node */
+    uint32_t err;                  /* error of the output; TP_NO_OFFSET: never needed */
+    uint32_t scratch;              /* bytes of scratch of the op */
+    uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
+    tp_tensor tensor[TP_NODE_TENSORS];
+    uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
+    uint32_t layer;                /* weight layer number 0 .. L-1 from the input; TP_NO_OFFSET: not one */
+    uint32_t select;               /* TP_SELECT_ELEMENT or TP_SELECT_CHANNEL */
+    uint32_t n_select;             /* N: rows the policy chooses from */
+    uint32_t trainable, needs_dx;  /* 0 or 1 */
+    uint32_t grad, touched;        /* gradient rows and their marks; TP_NO_OFFSET: none (batch 1) */
+    uint32_t optim;                /* optimizer state; TP_NO_OFFSET: none */
+    uint32_t policy;               /* policy state of this layer */
+    uint32_t macs_forward;         /* multiply-accumulates of one sample */
+    uint32_t macs_dw, macs_dx;     /* of dense training; 0 where not computed */
+    float zpow;                    /* zeta^(L-l) */
+} tp_plan_node;
+
+/* Everything a net needs to know, free of pointers: made on a PC it is valid on the microcontroller. */
+typedef struct tp_plan {
+    uint32_t bytes;          /* of this plan, nodes included */
+    uint32_t source_version; /* TP_VERSION packed; tp_net_open refuses another one */
+    uint32_t training;       /* 0: inference only */
+    uint32_t warnings;       /* TP_WARN_* */
+    uint32_t arena_bytes;    /* size of the arena */
+    uint32_t params_at, params_bytes; /* weights of all nodes, contiguous */
+    uint32_t state_at, state_bytes;   /* training state: counters, policy, optimizer, gradients' marks */
+    uint32_t grad_at, grad_bytes;     /* gradient rows, batch > 1 or 0 */
+    uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
+    uint32_t scratch_at, scratch_bytes;
+    uint32_t input_at;                /* copy of the sample's input */
+    uint32_t policy_at;               /* policy state of the whole net */
+    uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
+    uint32_t n_in, n_out;             /* elements of input and output */
+    uint32_t first_trainable;         /* node index; n_nodes: nothing to train */
+    uint64_t macs_forward, macs_backward; /* of one sample, dense training */
+    tp_shape input;
+    uint32_t input_dtype, loss;
+    float theta, alpha_bound; /* decision; analytic maximum of alpha, 0: none */
+    tp_recipe recipe;
+    tp_plan_node node[1]; /* n_nodes of them */
+} tp_plan;
+
+/* Bytes of a plan of that many nodes. */
+uint32_t tp_plan_bytes(uint32_t n_nodes);
+/* Plans model + recipe into `plan` (`bytes` large, 8-byte aligned). recipe NULL: inference only, and activations share
+ * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; on an error
+ * *where (may be NULL) is the index of the offending node, or n_nodes. */
+tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where);
+
+/* ----------------------------------------------------------------- kernels */
+
+typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
+
+/* The best table this CPU runs. */
+const tp_kernels *tp_kernels_best(void);
+/* By name ("scalar", "avx2", ...); NULL: not compiled in, or this CPU cannot run it. */
+const tp_kernels *tp_kernels_named(const char *name);
+const char *tp_kernels_name(const tp_kernels *kernels);
+
+/* --------------------------------------------------------------------- net */
+
+struct tp_trace;
+
+/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`. */
+typedef struct tp_net {
+    const tp_plan *plan;
+    uint8_t *arena;
+    const tp_kernels *kernels;
+    uint32_t error_node; /* after TP_E_DELTA: index of the node that failed */
+    uint32_t ready;
+    /* Called for every weight layer of a trained sample after its rows were chosen; NULL: off. */
+    void (*trace)(void *user, const struct tp_trace *event);
+    void *trace_user;
+} tp_net;
+
+/* What the trace sees of one layer of one sample. Pointers are valid during the call only. */
+typedef struct tp_trace {
+    uint32_t node, layer; /* indices */
+    uint32_t n, k;        /* rows to choose from; k after the clamp */
+    uint32_t n_delta;     /* elements of delta (= n except in channel mode) */
+    float l1, ymax;       /* sum|delta|; the policy's maximum after its update (0: it has none) */
+    const float *delta;   /* delta_z before the selection */
+    const float *kept;    /* the same with everything that is not propagated set to 0 */
+} tp_trace;
+
+/* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large). kernels NULL: the best. The arena's content is kept:
+ * call tp_net_init or tp_blob_load next. TP_E_ARG, TP_E_ARENA, TP_E_VERSION. */
+tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
+/* Random weights from the recipe's seed (inference: seed 1), fresh training state. */
+tp_status tp_net_init(tp_net *net);
+/* Fresh training state (policy, momentum, counters); weights stay. */
+tp_status tp_net_reset_state(tp_net *net);
+/* Forward pass of one sample in inference mode (no dropout). x: n_in floats. *y: n_out raw outputs (logits) inside the
+ * arena, valid until the next call. TP_E_DATA. */
+tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
+/* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
+tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
+/* Parameter tensor `index` (0 ..): its description, "<node>.weight"-like name, and memory. TP_E_ARG past the last. */
+tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data);
+/* Learning rate that the next batch will use. */
+float tp_net_lr(const tp_net *net);
+/* Marks the begin/end of an epoch (policies with an epoch hook, TP_MAX_EPOCH). */
+tp_status tp_net_epoch_begin(tp_net *net);
+tp_status tp_net_epoch_end(tp_net *net);
+
+/* Counters of the training state. */
+typedef struct tp_progress {
+    uint64_t samples, batches, updates, epochs; /* seen; batches seen; optimizer steps made; epochs begun */
+} tp_progress;
+tp_status tp_net_progress(const tp_net *net, tp_progress *progress);
+
+/* ---------------------------------------------------------------- training */
+
+typedef struct tp_batch {
+    const void *x;          /* n samples of n_in elements of input_dtype */
+    const uint32_t *label;  /* n labels (softmax cross-entropy), else NULL */
+    const float *target;    /* n * n_out targets (BCE, MSE), else NULL */
+    uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
+} tp_batch;
+
+/* Per weight layer; sums over the samples of the step. */
+typedef struct tp_layer_stats {
+    uint32_t n;             /* rows to choose from, times samples trained */
+    uint32_t k;             /* rows chosen (after the clamp, zeros included) */
+    uint32_t worked;        /* elements of delta that were not zero and propagated */
+    float l1;               /* sum|delta| */
+    uint32_t macs_dw, macs_dx; /* counted by k */
+} tp_layer_stats;
+
+/* One step, fixed size for a given model: tp_stats_bytes(plan). No time in it: it is hashed by the parity test. */
+typedef struct tp_stats {
+    uint32_t bytes;         /* of this record; set by the step */
+    uint32_t samples;       /* seen */
+    uint32_t trained;       /* decided to train */
+    uint32_t correct;       /* softmax-CE, BCE: predictions that were right before the update */
+    float loss;             /* mean over the samples */
+    float alpha;            /* sum|delta^L| of the last sample */
+    uint64_t macs_forward, macs_dw, macs_dx; /* done, dX and dW counted by k */
+    uint64_t macs_worked;   /* backward MACs really executed (non-zero rows) */
+    uint64_t selected;      /* elements that a selection looked at */
+    uint32_t n_layers, reserved;
+    tp_layer_stats layer[1]; /* n_layers of them */
+} tp_stats;
+
+uint32_t tp_stats_bytes(const tp_plan *plan);
+
+/* One optimizer step on batch->n samples. stats may be NULL, else tp_stats_bytes large.
+ * TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA (nothing changed), TP_E_LOSS (no weight changed), TP_E_DELTA
+ * (batch 1: layers above error_node are updated; batch > 1: no weight changed). */
+tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
+/* Forward and loss of batch->n samples, nothing is learnt. out (may be NULL): n * n_out raw outputs. */
+tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats);
+
+/* Sums of many steps. */
+typedef struct tp_totals {
+    uint64_t samples, trained, correct, steps;
+    uint64_t macs_forward, macs_dw, macs_dx, macs_worked, selected;
+    uint64_t macs_dense_backward; /* what dense training of the same samples would have done */
+    double loss;                  /* sum over samples */
+} tp_totals;
+void tp_totals_add(tp_totals *totals, const tp_plan *plan, const tp_stats *stats);
+
+/* Fisher-Yates permutation of 0 .. n-1 by (seed, epoch). */
+void tp_shuffle(uint64_t seed, uint32_t epoch, uint32_t *index, uint32_t n);
+
+/* -------------------------------------------------------------------- blob */
+
+#define TP_BLOB_WEIGHTS 1u /* save/load: parameters */
+#define TP_BLOB_STATE 2u   /* save/load: recipe and training state */
+#define TP_BLOB_PARTIAL 4u /* load: take the tensors whose name and shape agree, leave the others */
+
+/* A verified view of blob bytes, which must stay alive and unchanged. */
+typedef struct tp_blob {
+    const uint8_t *bytes;
+    uint32_t length;
+    uint32_t n_nodes;
+    uint32_t has_state; /* 1: recipe and training state are there */
+} tp_blob;
+
+/* Checks structure, version and checksum. TP_E_BLOB, TP_E_CRC, TP_E_VERSION. */
+tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length);
+/* Decodes the graph into nodes[capacity]; model->nodes = nodes. TP_E_BUFFER, TP_E_BLOB. */
+tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model);
+/* TP_E_MODE: the blob has no recipe. */
+tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe);
+/* Raw section by its four-letter tag, e.g. "META". *data NULL, *length 0: not there. */
+tp_status tp_blob_section(const tp_blob *blob, const char tag[4], const uint8_t **data, uint32_t *length);
+/* Section `index` (0 ..) in file order; TP_E_ARG past the last. */
+tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const uint8_t **data, uint32_t *length);
+/* Copies parameters (and state) into the net; everything is checked before the first byte is written.
+ * TP_E_MISMATCH, TP_E_MODE. *loaded (may be NULL): tensors taken. */
+tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded);
+
+/* A section to append verbatim (tags of the core itself are refused: TP_E_ARG). */
+typedef struct tp_section {
+    char tag[4];
+    const void *data;
+    uint32_t length;
+} tp_section;
+
+/* Writes the net as a blob; extra sections follow in the order given. buffer NULL: only *length. TP_E_BUFFER. */
+tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
+                       size_t capacity, size_t *length);
+
+/* ---------------------------------------------------------------- describe */
+
+typedef enum tp_list {
+    TP_LIST_LAYER = 0,
+    TP_LIST_LOSS,
+    TP_LIST_POLICY,
+    TP_LIST_OPTIMIZER,
+    TP_LIST_PRESET,
+    TP_LIST_KERNEL,
+    TP_LIST_ISA,
+    TP_LIST_STATUS,
+    TP_LIST_COUNT
+} tp_list;
+
+/* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. */
+const char *tp_list_name(tp_list list, uint32_t index, int32_t *id);
+/* Wire id of a name; 0: no such row. */
+uint32_t tp_list_id(tp_list list, const char *name);
+
+/* "0.1.0" */
+const char *tp_version(void);
+/* Hash of the sources this library was built from, "unknown" if the build did not say. */
+const char *tp_source_id(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* TINYPROP_H */
