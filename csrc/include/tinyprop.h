@@ -192,6 +192,7 @@ typedef struct tp_tensor {
 } tp_tensor;
 
 #define TP_NO_OFFSET 0xffffffffu
+#define TP_ACT_INPUT 0xfffffffeu
 
 /* What the plan knows of one node. Offsets are bytes from the arena's start. */
 typedef struct tp_plan_node {
@@ -199,16 +200,24 @@ typedef struct tp_plan_node {
     tp_shape in, out;              /* shapes of the first input and of the output */
     uint32_t pad_top, pad_left;    /* resolved padding */
     uint32_t n_out;                /* elements of the output */
-    uint32_t act;                  /* output of this node */
+    uint32_t act;                  /* output of this node; TP_ACT_INPUT: a view of the sample */
     uint32_t err;                  /* error of the output; TP_NO_OFFSET: never needed */
+    uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
+    uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
+                                      backward 2 n_nodes - i */
     uint32_t scratch;              /* bytes of scratch of the op */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
+    uint32_t row_stride;           /* bytes from row to row, from tensor[0] on */
     uint32_t layer;                /* weight layer number 0 .. L-1 from the input; TP_NO_OFFSET: not one */
     uint32_t select;               /* TP_SELECT_ELEMENT or TP_SELECT_CHANNEL */
     uint32_t n_select;             /* N: rows the policy chooses from */
-    uint32_t trainable, needs_dx;  /* 0 or 1 */
+    uint32_t trainable;            /* 1: has parameters that train */
+    uint32_t backward;             /* 1: takes part in the backward pass */
+    uint32_t needs_dx[2];          /* 1: computes the error of that input */
+    uint32_t adds_dx[2];           /* 1: another consumer has already stored there, so add */
+    uint32_t macs_row;             /* multiply-accumulates of dW of one selected element of delta */
     uint32_t grad, touched;        /* gradient rows and their marks; TP_NO_OFFSET: none (batch 1) */
     uint32_t optim;                /* optimizer state; TP_NO_OFFSET: none */
     uint32_t policy;               /* policy state of this layer */
@@ -225,11 +234,10 @@ typedef struct tp_plan {
     uint32_t warnings;       /* TP_WARN_* */
     uint32_t arena_bytes;    /* size of the arena */
     uint32_t params_at, params_bytes; /* weights of all nodes, contiguous */
-    uint32_t state_at, state_bytes;   /* training state: counters, policy, optimizer, gradients' marks */
-    uint32_t grad_at, grad_bytes;     /* gradient rows, batch > 1 or 0 */
+    uint32_t state_at, state_bytes;   /* training state: counters, policy, optimizer */
+    uint32_t grad_at, grad_bytes;     /* gradient rows and their marks; 0 at batch 1 */
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
-    uint32_t input_at;                /* copy of the sample's input */
     uint32_t policy_at;               /* policy state of the whole net */
     uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
     uint32_t n_in, n_out;             /* elements of input and output */
@@ -270,7 +278,7 @@ typedef struct tp_net {
     const tp_kernels *kernels;
     uint32_t error_node; /* after TP_E_DELTA: index of the node that failed */
     uint32_t ready;
-    /* Called for every weight layer of a trained sample after its rows were chosen; NULL: off. */
+    /* Called twice for every weight layer of a trained sample: before and after its rows are chosen; NULL: off. */
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
 } tp_net;
@@ -281,8 +289,8 @@ typedef struct tp_trace {
     uint32_t n, k;        /* rows to choose from; k after the clamp */
     uint32_t n_delta;     /* elements of delta (= n except in channel mode) */
     float l1, ymax;       /* sum|delta|; the policy's maximum after its update (0: it has none) */
-    const float *delta;   /* delta_z before the selection */
-    const float *kept;    /* the same with everything that is not propagated set to 0 */
+    const float *delta;   /* delta_z before the selection; NULL at the second call */
+    const float *kept;    /* the same with everything that is not propagated set to 0; NULL at the first call */
 } tp_trace;
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large). kernels NULL: the best. The arena's content is kept:

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiler door and small pure helpers; included first by every part. */
+#ifndef TINYPROP_TP_BASE_H
+#define TINYPROP_TP_BASE_H
+
+/* a*b+c must stay two roundings unless the code says fma: users' build systems will not pass our flags, so it is
+ * pinned here (docs/NUMERICS.md). GCC ignores the STDC pragma, clang ignores GCC's. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#else
+#error "tinyprop: GCC or clang is needed (MSVC is not supported yet)"
+#endif
+
+#if defined(__FAST_MATH__)
+#error "tinyprop: -ffast-math and -Ofast break the arithmetic contract; compile without them"
+#endif
+
+#include "../include/tinyprop.h"
+#ifdef TP_PORT_HEADER
+#include TP_PORT_HEADER
+#else
+#include "../include/tinyprop_port.h"
+#endif
+
+#define TP_INLINE static inline __attribute__((always_inline, unused))
+
+_Static_assert(sizeof(float) == 4, "tinyprop needs IEEE binary32 floats");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tinyprop supports little-endian machines");
+
+TP_INLINE uint32_t tp_min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+TP_INLINE uint32_t tp_max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+TP_INLINE uint32_t tp_f32_bits(float x) {
+    uint32_t u;
+    TP_MEMCPY(&u, &x, 4);
+    return u;
+}
+
+TP_INLINE float tp_f32_from_bits(uint32_t u) {
+    float x;
+    TP_MEMCPY(&x, &u, 4);
+    return x;
+}
+
+TP_INLINE bool tp_finite(float x) { return (tp_f32_bits(x) & 0x7f800000u) != 0x7f800000u; }
+
+TP_INLINE float tp_abs(float x) { return tp_f32_from_bits(tp_f32_bits(x) & 0x7fffffffu); }
+
+TP_INLINE bool tp_text_equal(const char *a, const char *b) {
+    while (*a != 0 && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/* Overflow-checked arithmetic: a sticky flag keeps the planner readable. */
+TP_INLINE uint32_t tp_mul(uint32_t a, uint32_t b, bool *overflow) {
+    uint64_t r = (uint64_t)a * b;
+    if (r > 0xffffffffu) { *overflow = true; }
+    return (uint32_t)r;
+}
+
+TP_INLINE uint32_t tp_sum(uint32_t a, uint32_t b, bool *overflow) {
+    uint64_t r = (uint64_t)a + b;
+    if (r > 0xffffffffu) { *overflow = true; }
+    return (uint32_t)r;
+}
+
+TP_INLINE uint32_t tp_align_up(uint32_t a, uint32_t to, bool *overflow) {
+    return tp_sum(a, to - 1u, overflow) & ~(to - 1u);
+}
+
+/* Bytes of one element; the only place that knows. 0: no such type. */
+TP_INLINE uint32_t tp_dtype_bytes(uint32_t dtype) {
+    static const uint8_t bytes[] = {0, 4, 1, 4, 1};
+    return dtype < sizeof bytes ? bytes[dtype] : 0u;
+}
+
+#endif /* TINYPROP_TP_BASE_H */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The .tpm file (docs/format.md): little-endian, versioned, one CRC, tagged sections. Everything read is untrusted. */
+#include "tp_base.h"
+#include "tp_state.h"
+
+enum {
+    TP_BLOB_VERSION = 1 << 16,  /* major << 16 | minor: a reader accepts its own major */
+    TP_BLOB_HEADER = 24,        /* magic 8, version, length, sections, crc */
+    TP_BLOB_CRC_AT = 20,
+    TP_BLOB_NODE = 100,
+    TP_BLOB_MODEL_HEAD = 32,
+    TP_BLOB_TENSOR = 84,
+    TP_BLOB_NAME = TP_NAME_BYTES + 16,
+    TP_BLOB_DATA_ALIGN = 16
+};
+
+static const uint8_t tp_blob_magic[8] = {'T', 'P', 'M', 0x8f, '\r', '\n', 0x1a, '\n'};
+
+_Static_assert(sizeof(tp_recipe) == 120, "the recipe is part of the file format");
+
+/* CRC-32 (IEEE 802.3), four bits at a time: a table of 64 bytes. */
+static uint32_t tp_crc32(uint32_t crc, const uint8_t *bytes, size_t n) {
+    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+                                       0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    crc = ~crc;
+    for (size_t i = 0; i < n; i++) {
+        crc = crc >> 4 ^ table[(crc ^ bytes[i]) & 15u];
+        crc = crc >> 4 ^ table[(crc ^ (uint32_t)(bytes[i] >> 4)) & 15u];
+    }
+    return ~crc;
+}
+
+static uint32_t tp_blob_crc(const uint8_t *bytes, uint32_t length) {
+    uint32_t crc = tp_crc32(0, bytes, TP_BLOB_CRC_AT);
+    return tp_crc32(crc, bytes + TP_BLOB_HEADER, length - TP_BLOB_HEADER);
+}
+
+TP_INLINE uint32_t tp_blob_u32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* --- reading --- */
+
+tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const uint8_t **data, uint32_t *length) {
+    if (blob == NULL || blob->bytes == NULL || tag == NULL || data == NULL || length == NULL) { return TP_E_ARG; }
+    uint32_t sections = tp_blob_u32(blob->bytes + 16), at = TP_BLOB_HEADER;
+    for (uint32_t i = 0; i < sections; i++) {
+        if (blob->length - at < 8u) { return TP_E_BLOB; }
+        uint32_t bytes = tp_blob_u32(blob->bytes + at + 4);
+        if (bytes > blob->length - at - 8u) { return TP_E_BLOB; }
+        if (i == index) {
+            TP_MEMCPY(tag, blob->bytes + at, 4);
+            tag[4] = 0;
+            *data = blob->bytes + at + 8;
+            *length = bytes;
+            return TP_OK;
+        }
+        uint64_t next = (uint64_t)at + 8u + ((uint64_t)bytes + 7u) / 8u * 8u;
+        if (next > blob->length) { return TP_E_BLOB; }
+        at = (uint32_t)next;
+    }
+    return TP_E_ARG;
+}
+
+tp_status tp_blob_section(const tp_blob *blob, const char tag[4], const uint8_t **data, uint32_t *length) {
+    char found[5];
+    if (blob == NULL || tag == NULL || data == NULL || length == NULL) { return TP_E_ARG; }
+    tp_status status = TP_OK;
+    for (uint32_t i = 0; status == TP_OK; i++) {
+        status = tp_blob_entry(blob, i, found, data, length);
+        if (status == TP_OK && found[0] == tag[0] && found[1] == tag[1] && found[2] == tag[2] && found[3] == tag[3]) { return TP_OK; }
+    }
+    *data = NULL;
+    *length = 0;
+    return status == TP_E_ARG ? TP_OK : status;
+}
+
+/* Every section inside the file, every record inside its section. */
+static tp_status tp_blob_check(tp_blob *blob) {
+    char tag[5];
+    const uint8_t *data, *weights;
+    uint32_t length, weights_length, sections = tp_blob_u32(blob->bytes + 16), end = TP_BLOB_HEADER;
+    for (uint32_t i = 0; i < sections; i++) {
+        if (tp_blob_entry(blob, i, tag, &data, &length) != TP_OK) { return TP_E_BLOB; }
+        end = (uint32_t)(data - blob->bytes) + (length + 7u) / 8u * 8u;
+    }
+    if (end != blob->length) { return TP_E_BLOB; }
+    if (tp_blob_section(blob, "MODL", &data, &length) != TP_OK || data == NULL || length < TP_BLOB_MODEL_HEAD) { return TP_E_BLOB; }
+    blob->n_nodes = tp_blob_u32(data);
+    if (blob->n_nodes == 0 || blob->n_nodes > TP_MAX_NODES || tp_blob_u32(data + 4) < TP_BLOB_NODE || tp_blob_u32(data + 4) > 4096 ||
+        length != TP_BLOB_MODEL_HEAD + blob->n_nodes * tp_blob_u32(data + 4)) {
+        return TP_E_BLOB;
+    }
+    if (tp_blob_section(blob, "WGTS", &weights, &weights_length) != TP_OK || weights == NULL) { return TP_E_BLOB; }
+    if (tp_blob_section(blob, "TENS", &data, &length) != TP_OK || data == NULL || length % TP_BLOB_TENSOR != 0) { return TP_E_BLOB; }
+    for (uint32_t at = 0; at < length; at += TP_BLOB_TENSOR) {
+        const uint8_t *record = data + at + TP_BLOB_NAME;
+        uint32_t offset = tp_blob_u32(record + 28), bytes = tp_blob_u32(record + 32);
+        if (data[at + TP_BLOB_NAME - 1] != 0 || offset > weights_length || bytes > weights_length - offset) { return TP_E_BLOB; }
+    }
+    uint32_t recipe_length;
+    if (tp_blob_section(blob, "RECP", &data, &recipe_length) != TP_OK || (data != NULL && recipe_length != sizeof(tp_recipe))) { return TP_E_BLOB; }
+    if (tp_blob_section(blob, "STAT", &weights, &weights_length) != TP_OK) { return TP_E_BLOB; }
+    blob->has_state = data != NULL && weights != NULL ? 1u : 0u;
+    return TP_OK;
+}
+
+tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length) {
+    if (blob == NULL || bytes == NULL) { return TP_E_ARG; }
+    TP_MEMSET(blob, 0, sizeof *blob);
+    const uint8_t *b = (const uint8_t *)bytes;
+    if (length < TP_BLOB_HEADER || length > 0x7fffffffu) { return TP_E_BLOB; }
+    for (uint32_t i = 0; i < sizeof tp_blob_magic; i++) {
+        if (b[i] != tp_blob_magic[i]) { return TP_E_BLOB; }
+    }
+    if (tp_blob_u32(b + 8) >> 16 != TP_BLOB_VERSION >> 16) { return TP_E_VERSION; }
+    if (tp_blob_u32(b + 12) != length) { return TP_E_BLOB; }
+    if (tp_blob_crc(b, (uint32_t)length) != tp_blob_u32(b + TP_BLOB_CRC_AT)) { return TP_E_CRC; }
+    blob->bytes = b;
+    blob->length = (uint32_t)length;
+    tp_status status = tp_blob_check(blob);
+    if (status != TP_OK) { blob->bytes = NULL; }
+    return status;
+}
+
+/* The words of a node record after its name, in file order. */
+static void tp_blob_node_words(const tp_node *node, uint32_t word[17]) {
+    TP_MEMCPY(word, &node->op, 17 * sizeof(uint32_t));
+}
+
+_Static_assert(sizeof(tp_node) == TP_BLOB_NODE, "node records are stored field by field in declaration order");
+
+tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model) {
+    const uint8_t *data;
+    uint32_t length;
+    if (blob == NULL || blob->bytes == NULL || nodes == NULL || model == NULL) { return TP_E_ARG; }
+    if (capacity < blob->n_nodes) { return TP_E_BUFFER; }
+    tp_status status = tp_blob_section(blob, "MODL", &data, &length);
+    if (status != TP_OK) { return status; }
+    uint32_t stride = tp_blob_u32(data + 4);
+    model->nodes = nodes;
+    model->n_nodes = blob->n_nodes;
+    model->loss = tp_blob_u32(data + 8);
+    model->input_dtype = tp_blob_u32(data + 12);
+    model->input = (tp_shape){tp_blob_u32(data + 20), tp_blob_u32(data + 24), tp_blob_u32(data + 28), tp_blob_u32(data + 16)};
+    for (uint32_t i = 0; i < blob->n_nodes; i++) {
+        const uint8_t *record = data + TP_BLOB_MODEL_HEAD + (size_t)i * stride;
+        TP_MEMCPY(&nodes[i], record, TP_BLOB_NODE);
+        nodes[i].name[TP_NAME_BYTES - 1] = 0;
+    }
+    return TP_OK;
+}
+
+tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
+    const uint8_t *data;
+    uint32_t length;
+    if (blob == NULL || blob->bytes == NULL || recipe == NULL) { return TP_E_ARG; }
+    tp_status status = tp_blob_section(blob, "RECP", &data, &length);
+    if (status != TP_OK) { return status; }
+    if (data == NULL) { return TP_E_MODE; }
+    TP_MEMCPY(recipe, data, sizeof *recipe);
+    return TP_OK;
+}
+
+/* Data of the blob's tensor that fits name, type and shape; NULL: none. */
+static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, const tp_tensor *t) {
+    const uint8_t *data, *weights;
+    uint32_t length, weights_length;
+    (void)tp_blob_section(blob, "WGTS", &weights, &weights_length);
+    (void)tp_blob_section(blob, "TENS", &data, &length);
+    for (uint32_t at = 0; at < length; at += TP_BLOB_TENSOR) {
+        const uint8_t *record = data + at + TP_BLOB_NAME;
+        if (!tp_text_equal((const char *)data + at, name)) { continue; }
+        bool fits = tp_blob_u32(record) == t->dtype && tp_blob_u32(record + 32) == t->bytes;
+        for (uint32_t i = 0; i < 4; i++) { fits = fits && tp_blob_u32(record + 8 + 4u * i) == t->dim[i]; }
+        return fits ? weights + tp_blob_u32(record + 28) : NULL;
+    }
+    return NULL;
+}
+
+/* Floats of unaligned bytes, all finite? */
+static bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
+    for (uint32_t i = 0; t->dtype == TP_F32 && i < t->bytes; i += 4) {
+        if ((tp_blob_u32(data + i) & 0x7f800000u) == 0x7f800000u) { return false; }
+    }
+    return true;
+}
+
+/* Visits every tensor of the net; `copy` false only checks. */
+static tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
+    char name[TP_NAME_BYTES + 16];
+    tp_tensor t;
+    void *to;
+    *loaded = 0;
+    for (uint32_t i = 0; tp_net_tensor(net, i, &t, name, &to) == TP_OK; i++) {
+        const uint8_t *from = tp_blob_tensor(blob, name, &t);
+        if (from == NULL) {
+            if ((flags & TP_BLOB_PARTIAL) == 0) { return TP_E_MISMATCH; }
+            continue;
+        }
+        if (!tp_blob_finite(from, &t)) { return TP_E_DATA; }
+        if (copy) { TP_MEMCPY(to, from, t.bytes); }
+        *loaded += 1u;
+    }
+    return TP_OK;
+}
+
+tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded) {
+    uint32_t count = 0, length = 0;
+    const uint8_t *state = NULL;
+    if (blob == NULL || blob->bytes == NULL || !tp_net_ready(net)) { return TP_E_ARG; }
+    if ((flags & TP_BLOB_STATE) != 0) {
+        tp_recipe recipe;
+        if (net->plan->training == 0 || blob->has_state == 0) { return TP_E_MODE; }
+        tp_status status = tp_blob_recipe(blob, &recipe);
+        if (status != TP_OK) { return status; }
+        (void)tp_blob_section(blob, "STAT", &state, &length);
+        if (recipe.policy != net->plan->recipe.policy || recipe.optimizer != net->plan->recipe.optimizer || length != net->plan->state_bytes) {
+            return TP_E_MISMATCH;
+        }
+    }
+    if ((flags & TP_BLOB_WEIGHTS) != 0) {
+        tp_status status = tp_blob_tensors(blob, net, flags, false, &count);
+        if (status != TP_OK) { return status; }
+        (void)tp_blob_tensors(blob, net, flags, true, &count);
+    }
+    if (state != NULL) { TP_MEMCPY(net->arena + net->plan->state_at, state, length); }
+    if (loaded != NULL) { *loaded = count; }
+    return TP_OK;
+}
+
+/* --- writing --- */
+
+/* Counts always, writes while there is room. */
+typedef struct tp_blob_writer {
+    uint8_t *to;
+    size_t at, capacity;
+    size_t section; /* start of the open section's data */
+    uint32_t sections;
+} tp_blob_writer;
+
+static void tp_blob_put(tp_blob_writer *w, const void *bytes, size_t n) {
+    if (w->to != NULL && w->at + n <= w->capacity && n > 0) { TP_MEMCPY(w->to + w->at, bytes, n); }
+    w->at += n;
+}
+
+static void tp_blob_put_u32(tp_blob_writer *w, uint32_t u) {
+    uint8_t b[4] = {(uint8_t)u, (uint8_t)(u >> 8), (uint8_t)(u >> 16), (uint8_t)(u >> 24)};
+    tp_blob_put(w, b, 4);
+}
+
+static void tp_blob_pad(tp_blob_writer *w, size_t origin, size_t to) {
+    static const uint8_t zero[1] = {0};
+    while ((w->at - origin) % to != 0) { tp_blob_put(w, zero, 1); }
+}
+
+static void tp_blob_begin(tp_blob_writer *w, const char tag[4]) {
+    tp_blob_put(w, tag, 4);
+    tp_blob_put_u32(w, 0); /* length: known at the end */
+    w->section = w->at;
+    w->sections++;
+}
+
+static void tp_blob_end(tp_blob_writer *w) {
+    size_t end = w->at, length = end - w->section;
+    w->at = w->section - 4u;
+    tp_blob_put_u32(w, (uint32_t)length);
+    w->at = end;
+    tp_blob_pad(w, 0, 8);
+}
+
+static void tp_blob_put_name(tp_blob_writer *w, const char *name, uint32_t bytes) {
+    char text[TP_BLOB_NAME] = {0};
+    for (uint32_t i = 0; i + 1u < bytes && name[i] != 0; i++) { text[i] = name[i]; }
+    tp_blob_put(w, text, bytes);
+}
+
+static void tp_blob_put_model(tp_blob_writer *w, const tp_plan *plan) {
+    tp_blob_begin(w, "MODL");
+    uint32_t head[8] = {plan->n_nodes, TP_BLOB_NODE, plan->loss, plan->input_dtype, plan->input.rank, plan->input.h, plan->input.w, plan->input.c};
+    for (uint32_t i = 0; i < 8; i++) { tp_blob_put_u32(w, head[i]); }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        uint32_t word[17];
+        tp_blob_put_name(w, plan->node[i].node.name, TP_NAME_BYTES);
+        tp_blob_node_words(&plan->node[i].node, word);
+        for (uint32_t j = 0; j < 17; j++) { tp_blob_put_u32(w, word[j]); }
+    }
+    tp_blob_end(w);
+}
+
+static void tp_blob_put_tensors(tp_blob_writer *w, const tp_net *net) {
+    char name[TP_NAME_BYTES + 16];
+    tp_tensor t;
+    void *data;
+    uint32_t offset = 0;
+    tp_blob_begin(w, "TENS");
+    for (uint32_t i = 0; tp_net_tensor(net, i, &t, name, &data) == TP_OK; i++) {
+        uint32_t word[9] = {t.dtype, t.rank, t.dim[0], t.dim[1], t.dim[2], t.dim[3], 0, offset, t.bytes};
+        tp_blob_put_name(w, name, TP_BLOB_NAME);
+        for (uint32_t j = 0; j < 9; j++) { tp_blob_put_u32(w, word[j]); }
+        offset += (t.bytes + TP_BLOB_DATA_ALIGN - 1u) / TP_BLOB_DATA_ALIGN * TP_BLOB_DATA_ALIGN;
+    }
+    tp_blob_end(w);
+    tp_blob_begin(w, "WGTS");
+    for (uint32_t i = 0; tp_net_tensor(net, i, &t, name, &data) == TP_OK; i++) {
+        tp_blob_put(w, data, t.bytes);
+        tp_blob_pad(w, w->section, TP_BLOB_DATA_ALIGN);
+    }
+    tp_blob_end(w);
+}
+
+/* Tags that the core itself writes or keeps for later. */
+static bool tp_blob_tag_taken(const char tag[4]) {
+    static const char taken[6][5] = {"MODL", "TENS", "WGTS", "RECP", "STAT", "QUNT"};
+    for (uint32_t i = 0; i < 6; i++) {
+        if (tag[0] == taken[i][0] && tag[1] == taken[i][1] && tag[2] == taken[i][2] && tag[3] == taken[i][3]) { return true; }
+    }
+    return false;
+}
+
+static void tp_blob_put_header(tp_blob_writer *w, size_t length, uint32_t crc) {
+    tp_blob_put(w, tp_blob_magic, sizeof tp_blob_magic);
+    tp_blob_put_u32(w, TP_BLOB_VERSION);
+    tp_blob_put_u32(w, (uint32_t)length);
+    tp_blob_put_u32(w, w->sections);
+    tp_blob_put_u32(w, crc);
+}
+
+tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
+                       size_t capacity, size_t *length) {
+    if (!tp_net_ready(net) || length == NULL || (n_extra > 0 && extra == NULL) || (flags & TP_BLOB_WEIGHTS) == 0) { return TP_E_ARG; }
+    if ((flags & TP_BLOB_STATE) != 0 && net->plan->training == 0) { return TP_E_MODE; }
+    for (uint32_t i = 0; i < n_extra; i++) {
+        if (tp_blob_tag_taken(extra[i].tag) || (extra[i].length > 0 && extra[i].data == NULL)) { return TP_E_ARG; }
+    }
+    tp_blob_writer w = {(uint8_t *)buffer, TP_BLOB_HEADER, capacity, 0, 0};
+    tp_blob_put_model(&w, net->plan);
+    tp_blob_put_tensors(&w, net);
+    if ((flags & TP_BLOB_STATE) != 0) {
+        tp_blob_begin(&w, "RECP");
+        tp_blob_put(&w, &net->plan->recipe, sizeof net->plan->recipe);
+        tp_blob_end(&w);
+        tp_blob_begin(&w, "STAT");
+        tp_blob_put(&w, net->arena + net->plan->state_at, net->plan->state_bytes);
+        tp_blob_end(&w);
+    }
+    for (uint32_t i = 0; i < n_extra; i++) {
+        tp_blob_begin(&w, extra[i].tag);
+        tp_blob_put(&w, extra[i].data, extra[i].length);
+        tp_blob_end(&w);
+    }
+    *length = w.at;
+    if (w.at > 0x7fffffffu) { return TP_E_LIMIT; }
+    if (buffer == NULL) { return TP_OK; }
+    if (w.at > capacity) { return TP_E_BUFFER; }
+    w.at = 0;
+    tp_blob_put_header(&w, *length, 0);
+    uint32_t crc = tp_blob_crc((const uint8_t *)buffer, (uint32_t)*length);
+    w.at = 0;
+    tp_blob_put_header(&w, *length, crc);
+    return TP_OK;
+}

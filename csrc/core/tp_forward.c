@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forward pass: nodes first to last; activations stay in the arena for the backward pass. */
+#include "tp_base.h"
+#include "tp_state.h"
+
+/* Output of a node, or the sample. */
+TP_INLINE const float *tp_step_act(const tp_step *s, int32_t index) {
+    if (index == TP_INPUT || s->plan->node[index].act == TP_ACT_INPUT) { return s->x; }
+    return tp_arena_f32(s->arena, s->plan->node[index].act);
+}
+
+/* Everything of a node's pass that both directions need. */
+static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
+    const tp_plan_node *p = &s->plan->node[i];
+    tp_pass a;
+    TP_MEMSET(&a, 0, sizeof a);
+    a.x[0] = tp_step_act(s, p->node.in[0]);
+    a.x[1] = p->node.in[1] == TP_NONE ? NULL : tp_step_act(s, p->node.in[1]);
+    a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act);
+    a.scratch = (uint32_t *)(void *)(s->arena + s->plan->scratch_at);
+    return a;
+}
+
+static void tp_forward(const tp_step *s) {
+    for (uint32_t i = 0; i < s->plan->n_nodes; i++) {
+        const tp_plan_node *p = &s->plan->node[i];
+        if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
+        tp_pass a = tp_step_pass(s, i);
+        tp_layer_find(p->node.op)->forward(s, p, &a);
+    }
+}
+
+static tp_step tp_step_begin(const tp_net *net) {
+    tp_step s;
+    TP_MEMSET(&s, 0, sizeof s);
+    s.net = net;
+    s.plan = net->plan;
+    s.k = net->kernels;
+    s.arena = net->arena;
+    return s;
+}
+
+tp_status tp_net_forward(tp_net *net, const void *x, const float **y) {
+    if (!tp_net_ready(net) || x == NULL || y == NULL) { return TP_E_ARG; }
+    tp_step s = tp_step_begin(net);
+    s.x = (const float *)x;
+    if (!s.k->finite_f32(s.x, s.plan->n_in)) { return TP_E_DATA; }
+    tp_forward(&s);
+    *y = tp_step_act(&s, (int32_t)s.plan->n_nodes - 1);
+    return TP_OK;
+}
+
+tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out) {
+    if (!tp_net_ready(net) || y == NULL || out == NULL) { return TP_E_ARG; }
+    tp_loss_find(net->plan->loss)->probabilities(net->kernels, out, y, net->plan->n_out);
+    return TP_OK;
+}

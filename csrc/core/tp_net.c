@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A live net: plan + arena + kernels, initial weights, access to tensors. */
+#include "tp_base.h"
+#include "tp_rng.h"
+#include "tp_state.h"
+
+tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels) {
+    if (net == NULL || plan == NULL) { return TP_E_ARG; }
+    if (plan->source_version != (TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH) ||
+        plan->n_nodes == 0 || plan->bytes != tp_plan_bytes(plan->n_nodes)) {
+        return TP_E_VERSION;
+    }
+    if (arena == NULL || (uintptr_t)arena % TP_ALIGN != 0 || bytes < plan->arena_bytes) { return TP_E_ARENA; }
+    TP_MEMSET(net, 0, sizeof *net);
+    net->plan = plan;
+    net->arena = (uint8_t *)arena;
+    net->kernels = kernels != NULL ? kernels : tp_kernels_best();
+    net->error_node = plan->n_nodes;
+    if (plan->training != 0) { TP_MEMSET(net->arena + plan->grad_at, 0, plan->grad_bytes); }
+    net->ready = 1;
+    return TP_OK;
+}
+
+TP_INLINE bool tp_net_ready(const tp_net *net) { return net != NULL && net->ready != 0; }
+
+/* He: +-sqrt(6 / fan_in); Glorot: +-sqrt(6 / (fan_in + fan_out)). Element i is number i of the node's stream. */
+static void tp_net_init_uniform(const tp_net *net, const tp_plan_node *p) {
+    const tp_tensor *w = &p->tensor[0];
+    uint32_t taps = w->rank == 4 ? w->dim[1] * w->dim[2] : 1u;
+    float fan = (float)p->row_len;
+    if (p->node.init == TP_INIT_GLOROT_UNIFORM) { fan += (float)w->dim[0] * (float)taps / (float)tp_max_u32(p->node.groups, 1u); }
+    float limit = TP_SQRT(6.0f / fan);
+    float *to = tp_tensor_f32(net->arena, w);
+    uint32_t n = p->rows * p->row_len, node = (uint32_t)(p - net->plan->node);
+    for (uint32_t i = 0; i < n; i += 4) {
+        tp_rng_block r = tp_rng(net->plan->recipe.seed, TP_RNG_INIT, node, 0, i / 4u);
+        for (uint32_t j = 0; j < 4 && i + j < n; j++) { to[i + j] = (2.0f * tp_rng_unit(r.word[j]) - 1.0f) * limit; }
+    }
+    if (p->n_tensors > 1) { TP_MEMSET(net->arena + p->tensor[1].offset, 0, p->tensor[1].bytes); }
+}
+
+tp_status tp_net_init(tp_net *net) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    TP_MEMSET(net->arena + net->plan->params_at, 0, net->plan->params_bytes);
+    for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
+        const tp_plan_node *p = &net->plan->node[i];
+        const tp_layer_ops *ops = tp_layer_find(p->node.op);
+        if (p->n_tensors == 0) { continue; }
+        if (ops->init != NULL) {
+            ops->init(net, p);
+        } else {
+            tp_net_init_uniform(net, p);
+        }
+    }
+    return net->plan->training != 0 ? tp_net_reset_state(net) : TP_OK;
+}
+
+tp_status tp_net_reset_state(tp_net *net) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    TP_MEMSET(net->arena + net->plan->state_at, 0, net->plan->state_bytes);
+    TP_MEMSET(net->arena + net->plan->grad_at, 0, net->plan->grad_bytes);
+    return TP_OK;
+}
+
+static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", "", ""}, {".gamma", ".beta", ".mean", ".variance"}};
+
+static void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_BYTES + 16]) {
+    const char *suffix = tp_tensor_suffix[p->layer == TP_NO_OFFSET ? 1 : 0][t];
+    uint32_t n = 0;
+    for (uint32_t i = 0; p->node.name[i] != 0 && i < TP_NAME_BYTES; i++) { name[n++] = p->node.name[i]; }
+    for (uint32_t i = 0; suffix[i] != 0; i++) { name[n++] = suffix[i]; }
+    name[n] = 0;
+}
+
+tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
+        const tp_plan_node *p = &net->plan->node[i];
+        if (index >= p->n_tensors) {
+            index -= p->n_tensors;
+            continue;
+        }
+        if (tensor != NULL) { *tensor = p->tensor[index]; }
+        if (name != NULL) { tp_tensor_name(p, index, name); }
+        if (data != NULL) { *data = net->arena + p->tensor[index].offset; }
+        return TP_OK;
+    }
+    return TP_E_ARG;
+}
+
+float tp_net_lr(const tp_net *net) {
+    if (!tp_net_ready(net) || net->plan->training == 0) { return 0.0f; }
+    return tp_recipe_lr(&net->plan->recipe, tp_net_state(net)->progress.batches);
+}
+
+/* Runs one of a policy's epoch hooks over all weight layers. */
+static void tp_net_epoch_hook(const tp_net *net, void (*hook)(const tp_policy_params *p, float *layer_state)) {
+    for (uint32_t i = 0; i < net->plan->n_nodes && hook != NULL; i++) {
+        const tp_plan_node *p = &net->plan->node[i];
+        if (p->layer != TP_NO_OFFSET) { hook(&net->plan->recipe.policy_params, tp_arena_f32(net->arena, p->policy)); }
+    }
+}
+
+tp_status tp_net_epoch_begin(tp_net *net) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    tp_net_state(net)->progress.epochs++;
+    tp_net_epoch_hook(net, tp_policy_find(net->plan->recipe.policy)->epoch_begin);
+    return TP_OK;
+}
+
+tp_status tp_net_epoch_end(tp_net *net) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    tp_net_epoch_hook(net, tp_policy_find(net->plan->recipe.policy)->epoch_end);
+    return TP_OK;
+}
+
+tp_status tp_net_progress(const tp_net *net, tp_progress *progress) {
+    if (!tp_net_ready(net) || progress == NULL) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    *progress = tp_net_state(net)->progress;
+    return TP_OK;
+}
+
+void tp_shuffle(uint64_t seed, uint32_t epoch, uint32_t *index, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) { index[i] = i; }
+    for (uint32_t i = n; i > 1; i--) {
+        tp_rng_block r = tp_rng(seed, TP_RNG_SHUFFLE, 0, epoch, i);
+        uint32_t j = (uint32_t)(((uint64_t)r.word[0] * i) >> 32); /* bias below 2^-32 a swap */
+        uint32_t swap = index[i - 1u];
+        index[i - 1u] = index[j];
+        index[j] = swap;
+    }
+}

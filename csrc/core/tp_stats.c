@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Telemetry: a fixed-size record per step, write-only, free of time and addresses. */
+#include "tp_base.h"
+#include "tp_state.h"
+
+uint32_t tp_stats_bytes(const tp_plan *plan) {
+    uint32_t layers = plan->n_layers > 0 ? plan->n_layers : 1u;
+    return (uint32_t)(sizeof(tp_stats) + (layers - 1u) * sizeof(tp_layer_stats));
+}
+
+static void tp_stats_clear(tp_stats *stats, const tp_plan *plan) {
+    if (stats == NULL) { return; }
+    TP_MEMSET(stats, 0, tp_stats_bytes(plan));
+    stats->bytes = tp_stats_bytes(plan);
+    stats->n_layers = plan->n_layers;
+}
+
+/* One weight layer of one trained sample. MACs are counted by k, zeros included; `worked` is what was really done. */
+static void tp_stats_layer(const tp_step *s, const tp_plan_node *p, uint32_t k, float l1, const float *kept) {
+    tp_stats *stats = s->stats;
+    if (stats == NULL) { return; }
+    tp_layer_stats *layer = &stats->layer[p->layer];
+    uint32_t elements = p->select == TP_SELECT_CHANNEL ? k * (p->n_out / p->rows) : k;
+    uint32_t worked = s->k->count_above_f32(kept, 0, p->n_out);
+    uint32_t dw = p->trainable != 0 ? p->macs_row : 0u, dx = p->needs_dx[0] != 0 ? p->macs_row : 0u;
+    layer->n += p->n_select;
+    layer->k += k;
+    layer->worked += worked;
+    layer->l1 += l1;
+    layer->macs_dw += elements * dw;
+    layer->macs_dx += elements * dx;
+    stats->macs_dw += (uint64_t)elements * dw;
+    stats->macs_dx += (uint64_t)elements * dx;
+    stats->macs_worked += (uint64_t)worked * (dw + dx);
+    stats->selected += k > 0 && k < p->n_select ? p->n_out : 0u;
+}
+
+void tp_totals_add(tp_totals *totals, const tp_plan *plan, const tp_stats *stats) {
+    totals->samples += stats->samples;
+    totals->trained += stats->trained;
+    totals->correct += stats->correct;
+    totals->steps += 1u;
+    totals->macs_forward += stats->macs_forward;
+    totals->macs_dw += stats->macs_dw;
+    totals->macs_dx += stats->macs_dx;
+    totals->macs_worked += stats->macs_worked;
+    totals->selected += stats->selected;
+    totals->macs_dense_backward += plan->macs_backward * stats->samples;
+    totals->loss += (double)stats->loss * (double)stats->samples;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which instruction sets this CPU runs. */
+#include "tp_kernel.h"
+#include "tp_isa_list.h"
+
+#if defined(__x86_64__)
+static bool tp_cpu_has_fma(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("fma") != 0;
+}
+static bool tp_cpu_has_avx2(void) { return tp_cpu_has_fma() && __builtin_cpu_supports("avx2") != 0; }
+#endif
+
+/* Row `index` of the ISA list; NULL past the last. *usable: this CPU runs it. */
+static const tp_kernels *tp_kernels_row(uint32_t index, bool *usable) {
+    uint32_t i = 0;
+#define TP_ISA(name, needs)                \
+    if (i++ == index) {                    \
+        *usable = (needs);                 \
+        return &tp_kernels_##name;         \
+    }
+    TP_ISA_ROWS
+#undef TP_ISA
+    return NULL;
+}
+
+const tp_kernels *tp_kernels_best(void) {
+    const tp_kernels *best = NULL, *row;
+    bool usable = false;
+    for (uint32_t i = 0; (row = tp_kernels_row(i, &usable)) != NULL; i++) {
+        if (usable) { best = row; }
+    }
+    return best;
+}
+
+const tp_kernels *tp_kernels_named(const char *name) {
+    const tp_kernels *row;
+    bool usable = false;
+    if (name == NULL) { return NULL; }
+    for (uint32_t i = 0; (row = tp_kernels_row(i, &usable)) != NULL; i++) {
+        if (tp_text_equal(row->name, name)) { return usable ? row : NULL; }
+    }
+    return NULL;
+}
+
+const char *tp_kernels_name(const tp_kernels *kernels) { return kernels != NULL ? kernels->name : ""; }

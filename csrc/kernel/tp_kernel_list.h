@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One row per kernel: name, result, parameters. Prototypes, tables, the exactness test and the benchmark expand it.
+ * Orders and roundings: docs/NUMERICS.md. W is [out][in]. */
+#ifdef TP_KERNEL
+/* y[i] = (tree(sum_j w[i][j] x[j]) + b[i]) + 0; b may be NULL */
+TP_KERNEL(gemv_f32, void, (float *y, const float *w, const float *x, const float *b, uint32_t n_out, uint32_t n_in))
+/* sum |x|, P = 8 */
+TP_KERNEL(asum_f32, float, (const float *x, uint32_t n))
+/* no NaN, no infinity */
+TP_KERNEL(finite_f32, bool, (const float *x, uint32_t n))
+/* y = fma(a, x, y) */
+TP_KERNEL(axpy_f32, void, (float *y, float a, const float *x, uint32_t n))
+/* y += x */
+TP_KERNEL(add_f32, void, (float *y, const float *x, uint32_t n))
+/* y += +0: turns -0 into +0, ends an accumulator */
+TP_KERNEL(finish_f32, void, (float *y, uint32_t n))
+/* for each listed row r: dx = fma(d[r], w[r], dx) (dx may be NULL), then w[r] = fma(c[r], x, w[r]); a row of d = 0 is
+ * read and written back unchanged */
+TP_KERNEL(rows_sgd_f32, void, (float *dx, float *w, const float *x, const float *d, const float *c, const uint32_t *row, uint32_t n_rows, uint32_t n))
+/* dx = fma(d[r], w[r], dx) for each listed row, ascending */
+TP_KERNEL(rows_dx_f32, void, (float *dx, const float *w, const float *d, const uint32_t *row, uint32_t n_rows, uint32_t n))
+/* w = fma(c, g + 0, w) */
+TP_KERNEL(sgd_f32, void, (float *w, float c, const float *g, uint32_t n))
+/* v = fma(m, v, g + 0); w = fma(c, v, w) */
+TP_KERNEL(momentum_f32, void, (float *w, float *v, float m, float c, const float *g, uint32_t n))
+/* elements with bits(|x|) > bits */
+TP_KERNEL(count_above_f32, uint32_t, (const float *x, uint32_t bits, uint32_t n))
+/* largest bits(|x|) */
+TP_KERNEL(max_bits_f32, uint32_t, (const float *x, uint32_t n))
+/* sets elements with bits(|x|) <= bits to 0, except the first `ties` that equal it */
+TP_KERNEL(mask_f32, void, (float *x, uint32_t bits, uint32_t ties, uint32_t n))
+/* score[c] = sum over positions |x[p][c]|, P = 1 */
+TP_KERNEL(channel_asum_f32, void, (float *score, const float *x, uint32_t positions, uint32_t channels))
+/* db[c] += x[p][c], positions ascending */
+TP_KERNEL(channel_sum_f32, void, (float *db, const float *x, uint32_t positions, uint32_t channels))
+/* y = x <= lo ? lo : x >= hi ? hi : x, lo = 0; NaN passes */
+TP_KERNEL(clamp_f32, void, (float *y, const float *x, float hi, uint32_t n))
+/* d = 0 < y < hi ? d : 0 */
+TP_KERNEL(clamp_back_f32, void, (float *d, const float *y, float hi, uint32_t n))
+TP_KERNEL(leaky_f32, void, (float *y, const float *x, float slope, uint32_t n))
+TP_KERNEL(leaky_back_f32, void, (float *d, const float *y, float slope, uint32_t n))
+TP_KERNEL(sigmoid_f32, void, (float *y, const float *x, uint32_t n))
+TP_KERNEL(tanh_f32, void, (float *y, const float *x, uint32_t n))
+/* softmax of z; returns log(sum exp(z - max)) + max; p may be NULL */
+TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
+/* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */
+TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
+/* sum (z - t)^2, P = 8; d = s (z - t), may be NULL */
+TP_KERNEL(mse_f32, float, (float *d, const float *z, const float *t, float s, uint32_t n))
+/* convolutions; scratch: TP_CONV_TILE * K floats (forward), 2 * c_out words (dx) */
+TP_KERNEL(conv_f32, void, (const tp_conv *g, float *y, const float *x, const float *w, const float *b, float *scratch))
+TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *w, bool zeros, uint32_t *scratch))
+/* gradient row of output channel o, accumulated */
+TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, float *grad, const float *x, const float *d, uint32_t o, bool zeros))
+/* depthwise, c_out = c_in = groups; scratch: c_in * kh * kw floats. wt, gt are [kh][kw][c] */
+TP_KERNEL(dwconv_f32, void, (const tp_conv *g, float *y, const float *x, const float *wt, const float *b))
+TP_KERNEL(dwconv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *wt))
+TP_KERNEL(dwconv_dw_f32, void, (const tp_conv *g, float *gt, const float *x, const float *d))
+#endif

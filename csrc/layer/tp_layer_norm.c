@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frozen batch normalisation: y = gamma (x - mean) / sqrt(variance + epsilon) + beta per channel, with mean and variance
+ * fixed (at batch 1 batch statistics mean nothing); gamma and beta train unless frozen. */
+#include "tp_layer.h"
+
+static tp_status tp_batch_norm_shape(tp_plan_node *p, const tp_shape *in1) {
+    (void)in1;
+    if (!(p->node.param > 0.0f && tp_finite(p->node.param))) { return TP_E_MODEL; }
+    p->out = p->in;
+    return TP_OK;
+}
+
+static void tp_batch_norm_plan(tp_plan_node *p, bool *overflow) {
+    uint32_t dim[4] = {p->in.c, 1, 1, 1};
+    for (uint32_t i = 0; i < 4; i++) { tp_tensor_add(p, TP_F32, 1, dim, overflow); }
+    p->rows = 2; /* gamma, beta */
+    p->row_len = p->in.c;
+    p->row_stride = tp_align_up(p->tensor[0].bytes, TP_ALIGN, overflow);
+    p->scratch = tp_mul(p->in.c, 8, overflow); /* 1 / sqrt(variance + epsilon), one gradient row */
+}
+
+static void tp_batch_norm_init(const tp_net *net, const tp_plan_node *p) {
+    float *gamma = tp_tensor_f32(net->arena, &p->tensor[0]), *variance = tp_tensor_f32(net->arena, &p->tensor[3]);
+    for (uint32_t i = 1; i < 3; i++) { TP_MEMSET(net->arena + p->tensor[i].offset, 0, p->tensor[i].bytes); }
+    for (uint32_t c = 0; c < p->in.c; c++) { gamma[c] = variance[c] = 1.0f; }
+}
+
+static float *tp_batch_norm_inverse(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    const float *variance = tp_tensor_f32(s->arena, &p->tensor[3]);
+    float *inverse = (float *)(void *)a->scratch;
+    for (uint32_t c = 0; c < p->in.c; c++) { inverse[c] = 1.0f / TP_SQRT(variance[c] + p->node.param); }
+    return inverse;
+}
+
+static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *beta = tp_tensor_f32(s->arena, &p->tensor[1]);
+    const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    for (uint32_t i = 0; i < p->n_out; i += p->in.c) {
+        for (uint32_t c = 0; c < p->in.c; c++) {
+            float normal = (a->x[0][i + c] - mean[c]) * inverse[c];
+            a->y[i + c] = gamma[c] * normal + beta[c];
+        }
+    }
+}
+
+static void tp_batch_norm_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *mean = tp_tensor_f32(s->arena, &p->tensor[2]);
+    const float *inverse = tp_batch_norm_inverse(s, p, a);
+    float *row = (float *)(void *)a->scratch + p->in.c;
+    for (uint32_t i = 0; i < p->n_out && a->dx[0] != NULL; i++) {
+        uint32_t c = i % p->in.c;
+        a->dx[0][i] = a->d[i] * (gamma[c] * inverse[c]);
+    }
+    if (p->trainable == 0) { return; }
+    float *g = tp_grad_row(s, p, 0, row);
+    for (uint32_t i = 0; i < p->n_out; i++) {
+        uint32_t c = i % p->in.c;
+        float normal = (a->x[0][i] - mean[c]) * inverse[c];
+        g[c] += a->d[i] * normal;
+    }
+    tp_grad_done(s, p, 0, g);
+    g = tp_grad_row(s, p, 1, row);
+    s->k->channel_sum_f32(g, a->d, p->n_out / p->in.c, p->in.c);
+    tp_grad_done(s, p, 1, g);
+}
+
+static const tp_layer_ops tp_layer_batch_norm = {
+    .name = "batch_norm", .inputs = 1, .flags = TP_LAYER_X_IF_TRAINED,
+    .shape = tp_batch_norm_shape, .plan = tp_batch_norm_plan, .init = tp_batch_norm_init,
+    .forward = tp_batch_norm_forward, .backward = tp_batch_norm_backward,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Softmax + cross-entropy: delta = p - onehot(y), sum|delta| = 2 (1 - p_y) <= 2. */
+#include "tp_loss.h"
+
+static float tp_xent_bound(uint32_t n) {
+    (void)n;
+    return 2.0f;
+}
+
+static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, uint32_t n, const tp_truth *truth, bool *correct) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++) { best = z[i] > z[best] ? i : best; }
+    *correct = best == truth->label;
+    float loss = k->softmax_f32(d, z, n) - z[truth->label];
+    if (d != NULL) { d[truth->label] -= 1.0f; }
+    return loss;
+}
+
+static void tp_xent_probabilities(const tp_kernels *k, float *p, const float *z, uint32_t n) {
+    (void)k->softmax_f32(p, z, n);
+}
+
+static const tp_loss_ops tp_loss_softmax_cross_entropy = {
+    .name = "softmax_cross_entropy", .labels = true, .bound = tp_xent_bound, .eval = tp_xent_eval,
+    .probabilities = tp_xent_probabilities,
+};

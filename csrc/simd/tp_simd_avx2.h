@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX2 + FMA: the eight lanes of the contract are one register. */
+#define vf __m256
+#define vf_zero() _mm256_setzero_ps()
+#define vf_load(p) _mm256_loadu_ps(p)
+#define vf_store(p, a) _mm256_storeu_ps((p), (a))
+#define vf_set1(a) _mm256_set1_ps(a)
+#define vf_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define vf_fma_part(a, b, c, n) \
+    _mm256_blendv_ps((c), _mm256_fmadd_ps((a), (b), (c)), _mm256_castsi256_ps(tp_avx2_mask(n)))
+#define vf_load_part(p, n) _mm256_maskload_ps((p), tp_avx2_mask(n))
+#define vf_add(a, b) _mm256_add_ps((a), (b))
+#define vf_abs(a) _mm256_and_ps((a), _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
+#define vf_select(first, a, b) \
+    _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
+#define vf_sum(a) tp_avx2_sum(a)
+
+TP_INLINE __m256i tp_avx2_mask(uint32_t n) {
+    static const int32_t table[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(table + (8u - n)));
+}
+
+/* The halving tree: lane i + lane i+4, then +2, then +1. */
+TP_INLINE float tp_avx2_sum(__m256 a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_add_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+}

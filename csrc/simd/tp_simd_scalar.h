@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reference: the P = 8 lanes of the contract as an array. Compilers turn it into whatever the target has. */
+#define vf tp_vs
+#define vf_zero() ((tp_vs){{0}})
+#define vf_load(p) tp_vs_load(p)
+#define vf_store(p, a) tp_vs_store((p), (a))
+#define vf_set1(a) tp_vs_set1(a)
+#define vf_fma(a, b, c) TP_K(vs_fma)((a), (b), (c))
+#define vf_fma_part(a, b, c, n) TP_K(vs_fma_part)((a), (b), (c), (n))
+#define vf_load_part(p, n) tp_vs_load_part((p), (n))
+#define vf_add(a, b) tp_vs_add((a), (b))
+#define vf_abs(a) tp_vs_abs(a)
+#define vf_select(keep, a, b) tp_vs_select((keep), (a), (b))
+#define vf_sum(a) tp_vs_sum(a)
+
+#ifndef TINYPROP_TP_SIMD_SCALAR_H
+#define TINYPROP_TP_SIMD_SCALAR_H
+typedef struct tp_vs {
+    float v[8];
+} tp_vs;
+
+TP_INLINE tp_vs tp_vs_load(const float *p) {
+    tp_vs r;
+    TP_MEMCPY(r.v, p, sizeof r.v);
+    return r;
+}
+TP_INLINE void tp_vs_store(float *p, tp_vs a) { TP_MEMCPY(p, a.v, sizeof a.v); }
+TP_INLINE tp_vs tp_vs_set1(float a) {
+    tp_vs r;
+    for (uint32_t i = 0; i < 8; i++) { r.v[i] = a; }
+    return r;
+}
+TP_INLINE tp_vs tp_vs_load_part(const float *p, uint32_t n) {
+    tp_vs r = {{0}};
+    for (uint32_t i = 0; i < n; i++) { r.v[i] = p[i]; }
+    return r;
+}
+TP_INLINE tp_vs tp_vs_add(tp_vs a, tp_vs b) {
+    for (uint32_t i = 0; i < 8; i++) { a.v[i] += b.v[i]; }
+    return a;
+}
+TP_INLINE tp_vs tp_vs_abs(tp_vs a) {
+    for (uint32_t i = 0; i < 8; i++) { a.v[i] = tp_abs(a.v[i]); }
+    return a;
+}
+TP_INLINE tp_vs tp_vs_select(bool first, tp_vs a, tp_vs b) { return first ? a : b; }
+TP_INLINE float tp_vs_sum(tp_vs a) {
+    for (uint32_t h = 4; h > 0; h >>= 1) {
+        for (uint32_t i = 0; i < h; i++) { a.v[i] += a.v[i + h]; }
+    }
+    return a.v[0];
+}
+#endif
+
+TP_INLINE tp_vs TP_K(vs_fma)(tp_vs a, tp_vs b, tp_vs c) {
+    for (uint32_t i = 0; i < 8; i++) { c.v[i] = TP_FMA(a.v[i], b.v[i], c.v[i]); }
+    return c;
+}
+TP_INLINE tp_vs TP_K(vs_fma_part)(tp_vs a, tp_vs b, tp_vs c, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) { c.v[i] = TP_FMA(a.v[i], b.v[i], c.v[i]); }
+    return c;
+}
