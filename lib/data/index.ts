@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+export { applyNormalization, computeNormalization, type DataSplit, type Dataset, type Normalization, type NormalizeMode } from './dataset';
+export { loadData } from './load';
+export { type NpyArray, type NpyData, parseNpy, readNpy, readNpz } from './npy';
+export type { LoadOptions } from './raw';
+export { type DataSpec, dataKinds, parseDataSpec } from './spec';
+export { type IndexSplit, stratifiedSplit } from './split';
