@@ -165,8 +165,8 @@ tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
 
 /* Data of the blob's tensor that fits name, type and shape; NULL: none. */
 static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, const tp_tensor *t) {
-    const uint8_t *data, *weights;
-    uint32_t length, weights_length;
+    const uint8_t *data = NULL, *weights = NULL;
+    uint32_t length = 0, weights_length = 0;
     (void)tp_blob_section(blob, "WGTS", &weights, &weights_length);
     (void)tp_blob_section(blob, "TENS", &data, &length);
     for (uint32_t at = 0; at < length; at += TP_BLOB_TENSOR) {
