@@ -60,7 +60,7 @@ function cmakeJs() {
 }
 
 /** CMake refuses a cache that was made in another folder: a clone that was moved or copied starts over. */
-function dropForeignCache(out) {
+export function dropForeignCache(out) {
   const cache = join(out, 'CMakeCache.txt');
   if (!existsSync(cache)) return;
   const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
@@ -72,7 +72,8 @@ export function buildNative({ out = join(root, 'build'), defines = {}, args = []
   const program = cmakeJs();
   if (program === null || !checkToolchain()) return 1;
   dropForeignCache(out);
-  const cmakeArgs = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
+  const options = { TP_WERROR: process.env.TP_WERROR ? 'ON' : 'OFF', ...defines };
+  const cmakeArgs = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
   const common = ['-d', root, '-O', out, '-l', 'error', ...args];
   const steps = [
     ['configure', ...common, ...cmakeArgs], // every time: `build` alone ignores changed options and a failed configuration
@@ -86,5 +87,5 @@ export function buildNative({ out = join(root, 'build'), defines = {}, args = []
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = buildNative({ defines: process.env.TP_WERROR ? { TP_WERROR: 'ON' } : {} });
+  process.exitCode = buildNative();
 }
