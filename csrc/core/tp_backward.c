@@ -42,8 +42,8 @@ static void tp_backward_targets(const tp_step *s, const tp_plan_node *p, tp_pass
         a->n_dx[slot] = input->n_out;
         a->dx[slot] = tp_arena_f32(s->arena, input->err);
         if (p->adds_dx[slot] != 0) {
-            a->dx[slot] = (float *)(void *)(s->arena + s->plan->scratch_at);
-            taken = tp_max_u32(taken, (input->n_out * 4u + TP_ALIGN - 1u) & ~(TP_ALIGN - 1u));
+            a->dx[slot] = tp_arena_f32(s->arena, s->plan->scratch_at + taken);
+            taken += (input->n_out * 4u + TP_ALIGN - 1u) & ~(TP_ALIGN - 1u);
         }
     }
     a->scratch += taken / 4u;
@@ -66,10 +66,15 @@ static tp_status tp_backward(const tp_step *s, float loss, uint32_t *where) {
         a.d = tp_arena_f32(s->arena, p->err);
         a.zeros = zeros;
         tp_backward_targets(s, p, &a);
+        tp_status status = TP_OK;
         if (p->layer != TP_NO_OFFSET) {
-            tp_status status = tp_backward_choose(s, p, &a, loss);
+            status = tp_backward_choose(s, p, &a, loss);
+        } else if (p->trainable != 0 && !s->k->finite_f32(a.d, p->n_out)) {
+            status = TP_E_DELTA;
+        }
+        if (status != TP_OK) {
             *where = i;
-            if (status != TP_OK) { return status; }
+            return status;
         }
         tp_layer_find(p->node.op)->backward(s, p, &a);
         tp_backward_add(s, p, &a);

@@ -301,7 +301,7 @@ static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
     plan->grad_bytes = *at - plan->grad_at;
 }
 
-/* Scratch of one node: where an error to be added is computed first, then what the op itself wants. */
+/* Scratch of one node: where errors to be added are computed first, then what the op itself wants. */
 static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
@@ -309,7 +309,7 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         if (p->backward != 0 && p->select == TP_SELECT_CHANNEL) { own = tp_max_u32(own, tp_mul(p->rows, 4, overflow)); }
         for (uint32_t slot = 0; slot < 2; slot++) {
             int32_t in = p->node.in[slot];
-            if (p->adds_dx[slot] != 0) { more = tp_max_u32(more, tp_align_up(plan->node[in].n_out * 4u, TP_ALIGN, overflow)); }
+            if (p->adds_dx[slot] != 0) { more = tp_sum(more, tp_align_up(plan->node[in].n_out * 4u, TP_ALIGN, overflow), overflow); }
         }
         p->scratch = tp_align_up(tp_sum(own, more, overflow), TP_ALIGN, overflow);
         plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, p->scratch);
