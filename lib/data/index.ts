@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { type AugmentOptions, Augmenter, augment } from './augment';
 export { applyNormalization, computeNormalization, type DataSplit, type Dataset, type Normalization, type NormalizeMode } from './dataset';
 export { loadData } from './load';
 export { type NpyArray, type NpyData, parseNpy, readNpy, readNpz } from './npy';

@@ -5,14 +5,16 @@ import type { DataSplit } from './dataset';
 import { readDigits } from './digits';
 import { readHar } from './har';
 import { readIdxFolder } from './idx';
+import { readImageData } from './images';
 import { checkAbort } from './io';
 import { readNpyData } from './npy-data';
 import { finish, type LoadContext, type LoadOptions, makeContext, type RawData } from './raw';
 import { parseDataSpec } from './spec';
+import { readWavData } from './wav-data';
 
 type Reader = (args: readonly string[], context: LoadContext) => Promise<RawData>;
 
-/** One row per kind of {@link dataKinds}; readers that need optional or large code are imported on use. */
+/** One row per kind of {@link dataKinds}. */
 const readers: Readonly<Record<string, Reader>> = {
   digits: (_args, context) => readDigits(context),
   idx: ([folder], context) => readIdxFolder(folder as string, context),
@@ -21,6 +23,8 @@ const readers: Readonly<Record<string, Reader>> = {
   har: ([folder], context) => readHar(folder as string, context),
   npy: readNpyData,
   csv: ([file], context) => readCsv(file as string, context),
+  wav: readWavData,
+  images: readImageData,
 };
 
 /**

@@ -81,8 +81,8 @@ export function finish(raw: RawData, context: LoadContext): DataSplit {
     [trainRows, testRows, testPart] = [split.train, split.test, split.test.length > 0 ? raw.train : undefined];
   }
   if (options.limit !== undefined) {
-    trainRows = subset(raw.train, trainRows, options.limit, seed);
-    if (testPart) testRows = subset(testPart, testRows, options.limit, seed);
+    if ((trainRows?.length ?? raw.train.n) > options.limit) trainRows = subset(raw.train, trainRows, options.limit, seed);
+    if (testPart && (testRows?.length ?? testPart.n) > options.limit) testRows = subset(testPart, testRows, options.limit, seed);
   }
   const channels = raw.inputShape[raw.inputShape.length - 1] as number;
   const mode = options.normalize ?? raw.defaultMode;
