@@ -9,8 +9,8 @@ interface Attempt {
   readonly reason: string;
 }
 
-/** The facts of this machine that decide which prebuilt addon fits. */
-interface Platform {
+/** The facts of a machine that decide which prebuilt addon fits. @internal */
+export interface Platform {
   readonly platform: string;
   readonly arch: string;
   /** C library on Linux, empty elsewhere. */
@@ -92,13 +92,13 @@ function checkVersion(addon: unknown, expected: string): void {
 /**
  * Finds and loads the addon: `TINYPROP_NATIVE_PATH`, `build/Release`, then `prebuilds/<platform>-<arch>`.
  *
+ * @param root - folder of the package; tests pass their own.
+ * @param host - machine to load for; tests pass others.
  * @returns the addon's exports.
  * @throws {@link TinypropError} `ERR_TINYPROP_NATIVE` with every path tried, the platform, the original messages and the fix.
  * @internal
  */
-export function loadNative(): unknown {
-  const root = packageRoot();
-  const host = currentPlatform();
+export function loadNative(root = packageRoot(), host = currentPlatform()): unknown {
   const attempts: Attempt[] = [];
   let cause: unknown;
   for (const path of candidates(root, host)) {
