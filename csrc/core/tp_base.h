@@ -16,6 +16,9 @@
 #if defined(__FAST_MATH__)
 #error "tinyprop: -ffast-math and -Ofast break the arithmetic contract; compile without them"
 #endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 2
+#error "tinyprop: x87 rounds twice; on 32-bit x86 compile with -msse2 -mfpmath=sse"
+#endif
 
 #include "../include/tinyprop.h"
 #ifdef TP_PORT_HEADER

@@ -11,7 +11,8 @@ enum {
     TP_BLOB_MODEL_HEAD = 32,
     TP_BLOB_TENSOR = 84,
     TP_BLOB_NAME = TP_NAME_BYTES + 16,
-    TP_BLOB_DATA_ALIGN = 16
+    TP_BLOB_DATA_ALIGN = 16,
+    TP_BLOB_MAX_SECTIONS = 64 /* finding one walks the list: a hostile count must not make that quadratic */
 };
 
 static const uint8_t tp_blob_magic[8] = {'T', 'P', 'M', 0x8f, '\r', '\n', 0x1a, '\n'};
@@ -116,6 +117,7 @@ tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length) {
     }
     if (tp_blob_u32(b + 8) >> 16 != TP_BLOB_VERSION >> 16) { return TP_E_VERSION; }
     if (tp_blob_u32(b + 12) != length) { return TP_E_BLOB; }
+    if (tp_blob_u32(b + 16) > TP_BLOB_MAX_SECTIONS) { return TP_E_BLOB; }
     if (tp_blob_crc(b, (uint32_t)length) != tp_blob_u32(b + TP_BLOB_CRC_AT)) { return TP_E_CRC; }
     blob->bytes = b;
     blob->length = (uint32_t)length;
@@ -351,7 +353,7 @@ tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extr
         tp_blob_end(&w);
     }
     *length = w.at;
-    if (w.at > 0x7fffffffu) { return TP_E_LIMIT; }
+    if (w.at > 0x7fffffffu || w.sections > TP_BLOB_MAX_SECTIONS) { return TP_E_LIMIT; }
     if (buffer == NULL) { return TP_OK; }
     if (w.at > capacity) { return TP_E_BUFFER; }
     w.at = 0;

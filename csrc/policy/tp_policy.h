@@ -53,10 +53,10 @@ typedef struct tp_policy_ops {
 
 static const tp_policy_ops *tp_policy_find(uint32_t id);
 
-/* k = clamp(floor(share * n), 1, n) in f32 (docs/ALGORITHM.md) */
+/* k = clamp(floor(share * n), 1, n) in f32 (docs/ALGORITHM.md). A share of NaN (state from a damaged file) gives 1. */
 TP_INLINE uint32_t tp_policy_rows(float share, uint32_t n) {
-    uint32_t k = (uint32_t)(share * (float)n);
-    return k < 1u ? 1u : tp_min_u32(k, n);
+    float rows = share * (float)n;
+    return rows >= 1.0f ? tp_min_u32((uint32_t)rows, n) : 1u;
 }
 
 #endif /* TINYPROP_TP_POLICY_H */
