@@ -12,8 +12,11 @@
  * Rules of the whole header
  *   - No function allocates, prints, calls libm or keeps a global. Nothing may be called from an interrupt.
  *   - A tp_net may be used by one thread at a time; different nets are independent.
- *   - Every function returning tp_status returns TP_OK (0) or a negative TP_E_*; on an error nothing was
- *     written except where the function says so.
+ *   - Every function returning tp_status returns TP_OK (0) or a negative TP_E_*; on an error no weight and no
+ *     training state has changed except where the function says so. Activations and scratch inside the arena
+ *     are not kept between calls.
+ *   - A null pointer or a net that is not open is TP_E_ARG everywhere; functions list their other errors.
+ *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md.
  *   - Arrays are dense, row-major; a sample is [h][w][c] (NHWC). Dense weights are [out][in], convolution
  *     weights [out][kh][kw][in/groups].
  */
@@ -42,17 +45,17 @@ typedef int32_t tp_status;
 #define TP_E_SHAPE (-3)     /* shapes do not fit; kernel larger than its padded input */
 #define TP_E_RECIPE (-4)    /* e.g. theta >= 1: the recipe would never train */
 #define TP_E_ARENA (-5)     /* arena too small or not aligned to TP_ALIGN */
-#define TP_E_LABEL (-6)     /* class label >= number of outputs */
+#define TP_E_LABEL (-6)     /* class label >= number of outputs; BCE target outside [0, 1] */
 #define TP_E_DATA (-7)      /* input or target holds NaN or infinity */
-#define TP_E_LOSS (-8)      /* loss or output error not finite: training diverged, no bit changed */
-#define TP_E_DELTA (-9)     /* a layer's error is not finite: it and those below are unchanged */
+#define TP_E_LOSS (-8)      /* loss or output error not finite: training diverged, no weight changed */
+#define TP_E_DELTA (-9)     /* a node's error is not finite: its parameters and those below are unchanged */
 #define TP_E_BLOB (-10)     /* blob truncated or malformed */
 #define TP_E_CRC (-11)      /* blob checksum differs */
 #define TP_E_VERSION (-12)  /* blob of a newer format */
 #define TP_E_MISMATCH (-13) /* blob does not fit this plan */
 #define TP_E_LIMIT (-14)    /* size overflows 32 bits or exceeds a TP_MAX_* */
 #define TP_E_BUFFER (-15)   /* output buffer too small */
-#define TP_E_MODE (-16)     /* the plan is for inference only, or holds no such thing */
+#define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
 
 /* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
 const char *tp_status_name(tp_status status);
@@ -69,7 +72,7 @@ const char *tp_status_name(tp_status status);
 
 typedef enum tp_dtype { TP_F32 = 1, TP_S8 = 2, TP_S32 = 3, TP_U8 = 4 } tp_dtype;
 
-/* Shape of one sample's tensor. rank 1: {1, 1, c}; rank 2: {1, time, c}; rank 3: {h, w, c}. */
+/* Shape of one sample's tensor, in elements. rank 1: {1, 1, c}; rank 2: {1, time, c}; rank 3: {h, w, c}. */
 typedef struct tp_shape {
     uint32_t h, w, c;
     uint32_t rank;
@@ -84,20 +87,20 @@ typedef struct tp_shape {
 typedef enum tp_padding { TP_PAD_VALID = 0, TP_PAD_SAME = 1, TP_PAD_EXPLICIT = 2 } tp_padding;
 typedef enum tp_init { TP_INIT_HE_UNIFORM = 0, TP_INIT_GLOROT_UNIFORM = 1 } tp_init;
 
-/* One operation of the graph. Unused fields are 0. */
+/* One operation of the graph. Unused fields are 0, except in[1], which is TP_NONE for every op but add. */
 typedef struct tp_node {
     char name[TP_NAME_BYTES]; /* unique, not empty, zero-terminated */
     uint32_t op;              /* wire id of the layer list, e.g. tp_list_id(TP_LIST_LAYER, "dense") */
-    int32_t in[2];            /* indices of earlier nodes, TP_INPUT, or TP_NONE for the second */
+    int32_t in[2];            /* index of an earlier node or TP_INPUT; the second of one-input ops: TP_NONE */
     uint32_t flags;           /* TP_FLAG_* */
     uint32_t units;           /* dense: outputs; conv: output channels (depthwise: c_in * multiplier) */
     uint32_t kernel[2];       /* height, width (conv1d: 1, k) */
-    uint32_t stride[2];       /* height, width */
+    uint32_t stride[2];       /* height, width, >= 1 (conv1d: 1, s) */
     uint32_t padding;         /* tp_padding */
-    uint32_t pad[4];          /* TP_PAD_EXPLICIT: top, bottom, left, right */
-    uint32_t groups;          /* conv: divides c_in and units; 0 means 1 */
-    uint32_t init;            /* tp_init */
-    float param;              /* leaky_relu: slope; dropout: rate; batch_norm: epsilon */
+    uint32_t pad[4];          /* TP_PAD_EXPLICIT: top, bottom, left, right, each below the kernel */
+    uint32_t groups;          /* conv2d, conv1d: divides c_in and units; 0 means 1 */
+    uint32_t init;            /* tp_init, weight layers */
+    float param;              /* leaky_relu: slope, dropout: rate, both in [0, 1); batch_norm: epsilon > 0 */
 } tp_node;
 
 /* Losses (wire ids): 1 softmax cross-entropy (labels), 2 binary cross-entropy on logits (targets in
@@ -110,50 +113,56 @@ typedef struct tp_model {
     uint32_t loss;        /* wire id of the loss list */
 } tp_model;
 
-/* Freezes the node of that name (or all nodes but the last `n` weight layers). The nodes array is the caller's. */
+/* Sets TP_FLAG_FROZEN on the node of that name. The nodes array is the caller's. TP_E_ARG: no such name; TP_E_MODEL: it
+ * has no parameters. */
 tp_status tp_model_freeze(tp_node *nodes, uint32_t n_nodes, const char *name);
+/* Sets TP_FLAG_FROZEN on every node with parameters before the n-th last weight layer; the others keep their flags.
+ * TP_E_ARG: n is 0 or more than there are. */
 tp_status tp_model_freeze_all_but_last(tp_node *nodes, uint32_t n_nodes, uint32_t n);
-/* Gives the last weight layer (a dense layer or a convolution) another number of outputs and unfreezes it. */
+/* Gives the last weight layer (a dense layer or a convolution) another number of outputs and unfreezes it. Its old tensors
+ * no longer fit: load a blob with TP_BLOB_PARTIAL after tp_net_init. TP_E_ARG: classes is 0; TP_E_MODEL: no such layer. */
 tp_status tp_model_replace_head(tp_node *nodes, uint32_t n_nodes, uint32_t classes);
 
 /* ------------------------------------------------------------------ recipe */
 
 typedef enum tp_select { TP_SELECT_ELEMENT = 0, TP_SELECT_CHANNEL = 1, TP_SELECT_AUTO = 2 } tp_select;
 
-/* How a running maximum (Ymax of a layer, alpha_max of the decision) follows its samples. */
+/* How a maximum (Ymax of a layer, alpha_max of the decision) follows its samples; docs/ALGORITHM.md section 2. */
 typedef enum tp_max_mode {
     TP_MAX_RUNNING = 0,  /* max over everything seen */
     TP_MAX_DECAY = 1,    /* max(g * old, new) */
     TP_MAX_EPOCH = 2,    /* running, restarted at every epoch (Ymax only) */
     TP_MAX_FIXED = 3,    /* the given constant */
-    TP_MAX_ANALYTIC = 4, /* softmax-CE: 2, BCE over n outputs: n; elsewhere as RUNNING (Ymax), an error (alpha) */
+    TP_MAX_ANALYTIC = 4, /* softmax-CE: 2, BCE over n outputs: n. Ymax: of the last weight layer, the others RUNNING;
+                          * alpha: TP_E_RECIPE where the loss has no bound */
     TP_MAX_AUTO = 5      /* alpha only: ANALYTIC where it exists, else DECAY */
 } tp_max_mode;
 
 typedef enum tp_schedule_kind { TP_SCHEDULE_CONSTANT = 0, TP_SCHEDULE_COSINE = 1, TP_SCHEDULE_STEP = 2 } tp_schedule_kind;
 
 /* Learning rate as a function of batches seen, skipped ones included: warm-up lr*(t+1)/warmup for t < warmup,
- * then constant, cosine to 0 at `total`, or lr * gamma^floor((t - warmup) / every). */
+ * then constant, lr (1 + cos(pi (t - warmup) / (total - warmup))) / 2 and 0 from `total` on, or
+ * lr * gamma^floor((t - warmup) / every). */
 typedef struct tp_schedule {
     uint32_t kind;   /* tp_schedule_kind */
     uint32_t warmup; /* batches */
-    uint32_t total;  /* batches, cosine; >= 1 */
+    uint32_t total;  /* batches, warm-up included, cosine; >= 1, >= warmup */
     uint32_t every;  /* batches, step; >= 1 */
-    float gamma;     /* step */
+    float gamma;     /* step, 0 < gamma <= 1 */
 } tp_schedule;
 
 /* Parameters of the policies; each policy reads its own. Equations: docs/ALGORITHM.md. */
 typedef struct tp_policy_params {
-    float s_min, s_max, zeta; /* share of rows kept: 0 <= s_min <= s_max <= 1, 0 < zeta <= 1 (meProp: s_max) */
+    float s_min, s_max, zeta; /* eq. 10, 11: 0 <= s_min <= s_max <= 1, s_max > 0, 0 < zeta <= 1 (meProp: s_max) */
     uint32_t ymax_mode;       /* tp_max_mode */
-    float ymax_decay;         /* g, TP_MAX_DECAY */
+    float ymax_decay;         /* g in (0, 1], TP_MAX_DECAY */
     float ymax_fixed;         /* TP_MAX_FIXED, > 0 */
     uint32_t output_dense;    /* 1: the last weight layer keeps every row */
     uint32_t select;          /* tp_select, for convolutions */
-    float d_min, d_max;       /* decision: D = (d_min + alpha (d_max - d_min) / alpha_max) * beta */
-    float tau, beta;          /* train iff D > tau */
+    float d_min, d_max;       /* eq. 14: D = (d_min + alpha (d_max - d_min) / alpha_max) * beta, d_min < d_max */
+    float tau, beta;          /* train iff D > tau; beta > 0 */
     uint32_t alpha_mode;      /* tp_max_mode */
-    float alpha_decay;        /* g of alpha_max, TP_MAX_DECAY */
+    float alpha_decay;        /* g of alpha_max in (0, 1], TP_MAX_DECAY */
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
 } tp_policy_params;
 
@@ -166,8 +175,8 @@ typedef struct tp_recipe {
     uint32_t numerics;  /* TP_NUMERICS_* */
     float lr;           /* > 0 */
     float momentum;     /* 0 <= mu < 1, momentum optimizer */
-    float weight_decay; /* >= 0, decoupled, rows only when updated, biases never */
-    uint32_t reserved;
+    float weight_decay; /* >= 0, decoupled: w -= lr * weight_decay * w, rows only when updated, biases and norms never */
+    uint32_t reserved;  /* 0 */
     uint64_t seed; /* init, dropout, shuffle */
     tp_schedule schedule;
     tp_policy_params policy_params;
@@ -175,7 +184,7 @@ typedef struct tp_recipe {
 
 /* policy `tinypropv2`, preset `accurate`, SGD, batch 1, lr 0.01, constant, seed 1. */
 tp_recipe tp_recipe_default(void);
-/* Fills policy_params from a preset of the list TP_LIST_PRESET ("paper", "accurate"). TP_E_ARG: no such name. */
+/* Overwrites policy_params (nothing else) from a preset of TP_LIST_PRESET ("paper", "accurate"). TP_E_ARG: no such name. */
 tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset);
 
 #define TP_WARN_THETA_NEGATIVE 1u /* tau/beta < d_min: every sample is trained */
@@ -185,7 +194,7 @@ tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset);
 /* A tensor inside the arena. dtype is part of it: bytes = product of dims * size of dtype. */
 typedef struct tp_tensor {
     uint32_t dtype;  /* tp_dtype; 0: no such tensor */
-    uint32_t dim[4]; /* [out][kh][kw][in] or [out][in][1][1] or [n][1][1][1] */
+    uint32_t dim[4]; /* [out][kh][kw][in/groups] or [out][in][1][1] or [n][1][1][1] */
     uint32_t rank;
     uint32_t offset; /* bytes from the arena's start */
     uint32_t bytes;
@@ -217,13 +226,13 @@ typedef struct tp_plan_node {
     uint32_t backward;             /* 1: takes part in the backward pass */
     uint32_t needs_dx[2];          /* 1: computes the error of that input */
     uint32_t adds_dx[2];           /* 1: another consumer has already stored there, so add */
-    uint32_t macs_row;             /* multiply-accumulates of dW of one selected element of delta */
+    uint32_t macs_row;             /* multiply-accumulates of dW (and of dX) of one selected element of delta */
     uint32_t grad, touched;        /* gradient rows and their marks; TP_NO_OFFSET: none (batch 1) */
     uint32_t optim;                /* optimizer state; TP_NO_OFFSET: none */
     uint32_t policy;               /* policy state of this layer */
     uint32_t macs_forward;         /* multiply-accumulates of one sample */
     uint32_t macs_dw, macs_dx;     /* of dense training; 0 where not computed */
-    float zpow;                    /* zeta^(L-l) */
+    float zpow;                    /* zeta^(L-l), by repeated multiplication from the last weight layer */
 } tp_plan_node;
 
 /* Everything a net needs to know, free of pointers: made on a PC it is valid on the microcontroller. */
@@ -253,17 +262,18 @@ typedef struct tp_plan {
 /* Bytes of a plan of that many nodes. */
 uint32_t tp_plan_bytes(uint32_t n_nodes);
 /* Plans model + recipe into `plan` (`bytes` large, 8-byte aligned). recipe NULL: inference only, and activations share
- * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; on an error
- * *where (may be NULL) is the index of the offending node, or n_nodes. */
+ * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; TP_E_ARG also for an unknown
+ * policy or optimizer. On an error *where (may be NULL) is the index of the offending node, or n_nodes, and the content of
+ * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. */
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where);
 
 /* ----------------------------------------------------------------- kernels */
 
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
 
-/* The best table this CPU runs. */
+/* The best table this CPU runs. All tables give the same bits; "soft" runs everywhere. */
 const tp_kernels *tp_kernels_best(void);
-/* By name ("scalar", "avx2", ...); NULL: not compiled in, or this CPU cannot run it. */
+/* By name (a row of TP_LIST_ISA); NULL: not compiled in, or this CPU cannot run it. */
 const tp_kernels *tp_kernels_named(const char *name);
 const char *tp_kernels_name(const tp_kernels *kernels);
 
@@ -278,7 +288,8 @@ typedef struct tp_net {
     const tp_kernels *kernels;
     uint32_t error_node; /* after TP_E_DELTA: index of the node that failed */
     uint32_t ready;
-    /* Called twice for every weight layer of a trained sample: before and after its rows are chosen; NULL: off. */
+    /* Called twice for every weight layer that the backward pass of a sample reaches: before and after its rows are
+     * chosen; NULL: off. */
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
 } tp_net;
@@ -289,27 +300,31 @@ typedef struct tp_trace {
     uint32_t n, k;        /* rows to choose from; k after the clamp */
     uint32_t n_delta;     /* elements of delta (= n except in channel mode) */
     float l1, ymax;       /* sum|delta|; the policy's maximum after its update (0: it has none) */
-    const float *delta;   /* delta_z before the selection; NULL at the second call */
-    const float *kept;    /* the same with everything that is not propagated set to 0; NULL at the first call */
+    const float *delta;   /* n_delta: delta_z before the selection; NULL at the second call */
+    const float *kept;    /* n_delta: the same with everything that is not propagated set to 0; NULL at the first call */
 } tp_trace;
 
-/* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large). kernels NULL: the best. The arena's content is kept:
- * call tp_net_init or tp_blob_load next. TP_E_ARG, TP_E_ARENA, TP_E_VERSION. */
+/* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
+ * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
+ * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
-/* Random weights from the recipe's seed (inference: seed 1), fresh training state. */
+/* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
+ * fresh training state. Formula and stream: docs/NUMERICS.md. */
 tp_status tp_net_init(tp_net *net);
-/* Fresh training state (policy, momentum, counters); weights stay. */
+/* Fresh training state (policy, momentum, counters: all 0); weights stay. TP_E_MODE. */
 tp_status tp_net_reset_state(tp_net *net);
-/* Forward pass of one sample in inference mode (no dropout). x: n_in floats. *y: n_out raw outputs (logits) inside the
- * arena, valid until the next call. TP_E_DATA. */
+/* Forward pass of one sample in inference mode (no dropout). x: n_in floats, aligned as floats. *y: n_out raw outputs
+ * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA. */
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
-/* Parameter tensor `index` (0 ..): its description, "<node>.weight"-like name, and memory. TP_E_ARG past the last. */
+/* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean
+ * or .variance) and its memory, which may be written between steps; each output may be NULL. TP_E_ARG past the last. */
 tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data);
-/* Learning rate that the next batch will use. */
+/* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);
-/* Marks the begin/end of an epoch (policies with an epoch hook, TP_MAX_EPOCH). */
+/* Marks the begin/end of an epoch: counts it, runs the policy's hooks (TP_MAX_EPOCH restarts Ymax). Training works without
+ * them. TP_E_MODE. */
 tp_status tp_net_epoch_begin(tp_net *net);
 tp_status tp_net_epoch_end(tp_net *net);
 
@@ -317,24 +332,25 @@ tp_status tp_net_epoch_end(tp_net *net);
 typedef struct tp_progress {
     uint64_t samples, batches, updates, epochs; /* seen; batches seen; optimizer steps made; epochs begun */
 } tp_progress;
+/* TP_E_MODE. */
 tp_status tp_net_progress(const tp_net *net, tp_progress *progress);
 
 /* ---------------------------------------------------------------- training */
 
 typedef struct tp_batch {
-    const void *x;          /* n samples of n_in elements of input_dtype */
+    const void *x;          /* n samples of n_in elements of input_dtype, aligned as that type */
     const uint32_t *label;  /* n labels (softmax cross-entropy), else NULL */
     const float *target;    /* n * n_out targets (BCE, MSE), else NULL */
     uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
 } tp_batch;
 
-/* Per weight layer; sums over the samples of the step. */
+/* Per weight layer; sums over the samples of the step that reached it. */
 typedef struct tp_layer_stats {
     uint32_t n;             /* rows to choose from, times samples trained */
     uint32_t k;             /* rows chosen (after the clamp, zeros included) */
     uint32_t worked;        /* elements of delta that were not zero and propagated */
     float l1;               /* sum|delta| */
-    uint32_t macs_dw, macs_dx; /* counted by k */
+    uint32_t macs_dw, macs_dx; /* counted by k; modulo 2^32 (tp_stats has the 64-bit sums) */
 } tp_layer_stats;
 
 /* One step, fixed size for a given model: tp_stats_bytes(plan). No time in it: it is hashed by the parity test. */
@@ -342,35 +358,41 @@ typedef struct tp_stats {
     uint32_t bytes;         /* of this record; set by the step */
     uint32_t samples;       /* seen */
     uint32_t trained;       /* decided to train */
-    uint32_t correct;       /* softmax-CE, BCE: predictions that were right before the update */
+    uint32_t correct;       /* right before the update: softmax-CE, first largest output = label; BCE, every output on its
+                             * target's side of 1/2; MSE, 0 */
     float loss;             /* mean over the samples */
     float alpha;            /* sum|delta^L| of the last sample */
     uint64_t macs_forward, macs_dw, macs_dx; /* done, dX and dW counted by k */
-    uint64_t macs_worked;   /* backward MACs really executed (non-zero rows) */
-    uint64_t selected;      /* elements that a selection looked at */
+    uint64_t macs_worked;   /* backward MACs of the kept elements that are not exactly 0 */
+    uint64_t selected;      /* elements of the errors that a selection had to search (0 < k < n) */
     uint32_t n_layers, reserved;
     tp_layer_stats layer[1]; /* n_layers of them */
 } tp_stats;
 
+/* Bytes of a record for that plan. */
 uint32_t tp_stats_bytes(const tp_plan *plan);
 
-/* One optimizer step on batch->n samples. stats may be NULL, else tp_stats_bytes large.
- * TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA (nothing changed), TP_E_LOSS (no weight changed), TP_E_DELTA
- * (batch 1: layers above error_node are updated; batch > 1: no weight changed). */
+/* One step on batch->n samples: docs/ALGORITHM.md section 4. stats may be NULL, else tp_stats_bytes large, 8-byte aligned.
+ * n > recipe.batch is TP_E_ARG. The whole batch is checked first: TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA leave everything,
+ * stats included, as it was. TP_E_LOSS: no weight, optimizer state or counter has changed (batch > 1: maxima of the policy
+ * keep the batch's earlier samples). TP_E_DELTA: batch 1: layers above error_node are updated and the sample is counted;
+ * batch > 1: as TP_E_LOSS, and the maxima of the layers above have seen the failing sample. Time: forward + the kept rows. */
 tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
-/* Forward and loss of batch->n samples, nothing is learnt. out (may be NULL): n * n_out raw outputs. */
+/* Forward (no dropout) and loss of batch->n samples, nothing is learnt; works on inference nets. out (may be NULL): n * n_out
+ * raw outputs. The loss may be not finite where the weights have diverged. TP_E_ARG, TP_E_LABEL, TP_E_DATA. */
 tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats);
 
 /* Sums of many steps. */
 typedef struct tp_totals {
     uint64_t samples, trained, correct, steps;
     uint64_t macs_forward, macs_dw, macs_dx, macs_worked, selected;
-    uint64_t macs_dense_backward; /* what dense training of the same samples would have done */
+    uint64_t macs_dense_backward; /* what dense training of the same samples would have done: E_bwd = (dw + dx) / this */
     double loss;                  /* sum over samples */
 } tp_totals;
+/* Adds one record; `totals` starts zeroed. */
 void tp_totals_add(tp_totals *totals, const tp_plan *plan, const tp_stats *stats);
 
-/* Fisher-Yates permutation of 0 .. n-1 by (seed, epoch). */
+/* Writes the Fisher-Yates permutation of 0 .. n-1 by (seed, epoch) to index[n]. docs/NUMERICS.md. */
 void tp_shuffle(uint64_t seed, uint32_t epoch, uint32_t *index, uint32_t n);
 
 /* -------------------------------------------------------------------- blob */
@@ -387,28 +409,34 @@ typedef struct tp_blob {
     uint32_t has_state; /* 1: recipe and training state are there */
 } tp_blob;
 
-/* Checks structure, version and checksum. TP_E_BLOB, TP_E_CRC, TP_E_VERSION. */
+/* Checks structure, version and checksum; afterwards no read through `blob` leaves the bytes. They need no alignment.
+ * Format: docs/format.md. TP_E_BLOB, TP_E_CRC, TP_E_VERSION. */
 tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length);
-/* Decodes the graph into nodes[capacity]; model->nodes = nodes. TP_E_BUFFER, TP_E_BLOB. */
+/* Decodes the graph into nodes[capacity]; model->nodes = nodes. What it describes is checked by tp_plan_make.
+ * TP_E_BUFFER: capacity < blob->n_nodes. */
 tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model);
-/* TP_E_MODE: the blob has no recipe. */
+/* The stored recipe, checked by tp_plan_make. TP_E_MODE: the blob has none. */
 tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe);
-/* Raw section by its four-letter tag, e.g. "META". *data NULL, *length 0: not there. */
+/* First section with that four-letter tag, e.g. "META", inside the blob's bytes. *data NULL, *length 0: not there. */
 tp_status tp_blob_section(const tp_blob *blob, const char tag[4], const uint8_t **data, uint32_t *length);
 /* Section `index` (0 ..) in file order; TP_E_ARG past the last. */
 tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const uint8_t **data, uint32_t *length);
-/* Copies parameters (and state) into the net; everything is checked before the first byte is written.
- * TP_E_MISMATCH, TP_E_MODE. *loaded (may be NULL): tensors taken. */
+/* Copies what `flags` name into the net; everything is checked before the first byte is written. WEIGHTS: every tensor of
+ * the net must be there with its type and shape (PARTIAL: any of them), all values finite. STATE: policy, optimizer and size of
+ * the state must be those of the net's plan; the net keeps its own recipe. *loaded (may be NULL): tensors taken.
+ * TP_E_MISMATCH, TP_E_DATA, TP_E_MODE. */
 tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded);
 
-/* A section to append verbatim (tags of the core itself are refused: TP_E_ARG). */
+/* A section to append verbatim (MODL, TENS, WGTS, RECP, STAT, QUNT are the core's: TP_E_ARG). */
 typedef struct tp_section {
     char tag[4];
     const void *data;
     uint32_t length;
 } tp_section;
 
-/* Writes the net as a blob; extra sections follow in the order given. buffer NULL: only *length. TP_E_BUFFER. */
+/* Writes the net as a blob; flags: TP_BLOB_WEIGHTS, or it with TP_BLOB_STATE; extra sections follow in the order given.
+ * buffer NULL: only *length. TP_E_BUFFER (*length says how much it takes; the buffer's content is of no use), TP_E_LIMIT (over
+ * 2 GiB or 64 sections), TP_E_MODE. */
 tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
                        size_t capacity, size_t *length);
 
@@ -428,7 +456,7 @@ typedef enum tp_list {
 
 /* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. */
 const char *tp_list_name(tp_list list, uint32_t index, int32_t *id);
-/* Wire id of a name; 0: no such row. */
+/* Wire id of a name; 0: no such row, or a list without ids (presets, kernels, instruction sets). */
 uint32_t tp_list_id(tp_list list, const char *name);
 
 /* "0.1.0" */
