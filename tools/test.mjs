@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every test of the project: build, C tests (gcc, clang, sanitizers), types, TypeScript tests.
+// Every test of the project: rules, build, C tests (gcc, clang, sanitizers), types, TypeScript tests.
 //   npm test                 everything; ends with one line: N passed, N failed[, N skipped]
 //   npm test -- c            the C tests alone
 //   npm test -- ts [ARGS]    types and vitest alone; ARGS go to vitest
@@ -55,7 +55,8 @@ async function step(what, program, args, options = {}) {
 
 /** The addon, the JavaScript and the prebuilt addons: the tests of the package run what is built here. */
 async function build() {
-  say('# build');
+  say('# rules and build');
+  await step('rules', process.execPath, [script('check.mjs')]);
   const native = await step('addon', process.execPath, [script('native.mjs')]);
   const ts = await step('TypeScript', process.execPath, [bin('typescript', 'bin/tsc'), '-p', 'tsconfig.json']);
   const prebuilds = await step('prebuilds', process.execPath, [script('prebuilds.mjs')]);

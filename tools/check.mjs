@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of CONTRIBUTING.md that a machine can see, over the files git knows. Prints every offence, exits 1 if any.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './native.mjs';
+
+const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 }).split('\n').filter(Boolean);
+const offences = [];
+
+const generated = /^(dist|build|prebuilds|node_modules|coverage|docs\/api)\/|\.(node|o|a|so|tgz|tsbuildinfo|log|tmp)$/;
+const code = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake)$|(^|\/)CMakeLists\.txt$/;
+const textual = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake|md|json|txt|py|sh|yml)$|^\.ci\/run$/;
+const maxLines = (path) => (path === 'csrc/include/tinyprop.h' ? 600 : 450); // the one public header stays one file
+const words = [
+  [/\b(TO[D]O|FIX[M]E|X[X]X)\b/, 'a note to finish later: finish it or open an issue'],
+  [/(^|[\s'"`(=])\/(work|home|root|farm)\//, 'a path of one machine'],
+  [/registry\.npm[j]s|npmmirro[r]/, 'the host of a registry'],
+];
+
+function checkFile(path) {
+  if (generated.test(path)) offences.push(`${path}: generated, must not be in git`);
+  if (!textual.test(path)) return;
+  const text = readFileSync(join(root, path), 'utf8');
+  const lines = text.split('\n');
+  if (code.test(path)) {
+    if (!lines.slice(0, 2).some((line) => line.includes('SPDX-License-Identifier: Apache-2.0'))) {
+      offences.push(`${path}:1: no line "SPDX-License-Identifier: Apache-2.0"`);
+    }
+    if (lines.length > maxLines(path)) offences.push(`${path}: ${lines.length} lines, at most ${maxLines(path)}`);
+  }
+  lines.forEach((line, index) => {
+    for (const [pattern, why] of words) if (pattern.test(line)) offences.push(`${path}:${index + 1}: ${why}: ${line.trim()}`);
+  });
+  if (text.includes('\r')) offences.push(`${path}: carriage returns`);
+  if (text !== '' && !text.endsWith('\n')) offences.push(`${path}: no newline at the end`);
+}
+
+/** `area: Imperative subject`. Only a note: a subject that is in the history cannot be mended. */
+function checkSubjects() {
+  for (const line of git('log', '--no-merges', '--format=%h %s')) {
+    const [, id, subject] = /^(\S+) (.*)$/.exec(line) ?? [];
+    if (/^[a-z][a-z0-9.-]*: [A-Z]/.test(subject)) continue;
+    process.stdout.write(`note: commit ${id}: "${subject}": expected "area: Imperative subject"\n`);
+  }
+}
+
+if (!existsSync(join(root, '.git'))) {
+  process.stdout.write('not a git checkout: the rules are not checked\n');
+} else {
+  for (const path of git('ls-files')) if (existsSync(join(root, path))) checkFile(path);
+  checkSubjects();
+}
+for (const offence of offences) process.stdout.write(`${offence}\n`);
+process.exitCode = offences.length === 0 ? 0 : 1;
