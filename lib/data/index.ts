@@ -6,3 +6,19 @@ export { type NpyArray, type NpyData, parseNpy, readNpy, readNpz } from './npy';
 export type { LoadOptions } from './raw';
 export { type DataSpec, dataKinds, parseDataSpec } from './spec';
 export { type IndexSplit, stratifiedSplit } from './split';
+export { type DatasetEntry, datasets, type RemoteFile } from './catalog';
+export { type Checksum, type DownloadOptions, type DownloadProgress, type DownloadResult, downloadFile } from './download';
+export {
+  type DatasetLocation,
+  type DatasetProgress,
+  dataCacheDir,
+  type FileRecord,
+  findDataset,
+  type GetDatasetOptions,
+  getDataset,
+  isDatasetCached,
+  type SourceRecord,
+  specOf,
+  type VerifyReport,
+  verifyDataset,
+} from './registry';
