@@ -24,7 +24,8 @@ static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, con
     tp_trace event = {.k = k, .l1 = l1, .ymax = policy->layer_words > 0 ? state[0] : 0.0f, .delta = a->d};
     tp_backward_trace(s, p, &event);
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
-    if (p->trainable != 0 && p->n_tensors > 1 && k > 0) { ops->bias(s, p, a); }
+    /* a zero error updates nothing, not even a bias that has momentum (the baselines keep k = n) */
+    if (p->trainable != 0 && p->n_tensors > 1 && k > 0 && l1 > 0.0f) { ops->bias(s, p, a); }
     tp_select_rows(s, p, a->d, k, a->scratch);
     event.delta = NULL;
     event.kept = a->d;
