@@ -150,7 +150,7 @@ const recipe = fc
     momentum: fc.constantFrom(0, 0, 0.9, 0.5),
     weightDecay: fc.constantFrom(0, 0, 0.02),
   })
-  .map(({ s, d, ...rest }) => ({ ...rest, sMin: Math.min(...s), sMax: Math.max(...s), dMin: d[0], dMax: d[1] }));
+  .map(({ s, d, ...rest }) => ({ ...rest, sMin: Math.min(...s), sMax: Math.max(...s, 0.02), dMin: d[0], dMax: d[1] }));
 
 /** Weights and inputs: random, or multiples of 1/4 in which equal errors and exact zeros are common. */
 function fill(length: number, next: () => number, coarse: boolean, scale: number): Float32Array {

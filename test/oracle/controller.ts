@@ -127,7 +127,7 @@ export class Controller {
     if (p.policy === 'full' || p.policy === 'dense') return { y, ymax: 0, k: n };
     const isOutput = l === this.layers;
     if (p.policy === 'meprop') {
-      return { y, ymax: 0, k: y === 0 ? 0 : isOutput && p.outputDense ? n : rowsOf(f32(p.sMax), n) };
+      return { y, ymax: 0, k: y === 0 ? 0 : isOutput ? n : rowsOf(f32(p.sMax), n) };
     }
     const ymax = this.updateYmax(l, y);
     if (y === 0) return { y, ymax, k: 0 };
