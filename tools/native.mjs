@@ -37,7 +37,7 @@ export function checkToolchain() {
   const lines = missing();
   if (lines.length === 0) return true;
   const how = install[process.platform] ?? 'Install them with the package manager of your system.';
-  process.stderr.write(`tinyprop: building the addon needs\n  ${lines.join('\n  ')}\n${how}\nThen run: npm run build:native\n`);
+  process.stderr.write(`tinyprop: building the addon needs\n  ${lines.join('\n  ')}\n${how}\nThen run the same command again.\n`);
   return false;
 }
 

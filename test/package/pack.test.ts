@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tarball as a stranger gets it: packed from what is built, installed into an empty folder without scripts or network.
+// The tarball as a stranger gets it: packed from what is built, installed into an empty folder without network.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ function install(type: 'commonjs' | 'module'): string {
   const project = join(folder, type);
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type }));
-  const quiet = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--install-links'];
+  const quiet = ['--offline', '--no-audit', '--no-fund', '--install-links'];
   const dependencies = Object.keys(manifest.dependencies).map((name) => `file:${module_(name)}`);
   run(project, 'npm', 'install', ...quiet, tarball, ...dependencies);
   return project;
