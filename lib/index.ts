@@ -1,2 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 export { errorCodes, TinypropError, type ErrorCode } from './errors';
+export { describe, type DescribedRow, type Description } from './describe';
+export { GraphBuilder, type TensorRef } from './builder';
+export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorInfo } from './model';
+export type { LearnOptions, LearnSummary, StreamSample } from './learn';
+export type { PlanNode, PlanRam, PlanReport } from './plan';
+export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
+export {
+  add,
+  avgPool2d,
+  batchNorm,
+  conv1d,
+  conv2d,
+  dense,
+  depthwiseConv2d,
+  dropout,
+  flatten,
+  globalAvgPool,
+  leakyRelu,
+  maxPool2d,
+  relu,
+  relu6,
+  sigmoid,
+  tanh,
+  type Conv1dOptions,
+  type Conv2dOptions,
+  type DepthwiseConv2dOptions,
+  type Init,
+  type LayerOp,
+  type LayerOptions,
+  type LayerSpec,
+  type Padding1d,
+  type Padding2d,
+  type Pool2dOptions,
+  type WeightOptions,
+} from './layers';
+export {
+  densePolicy,
+  full,
+  meProp,
+  tinyProp,
+  tinyPropV2,
+  type AlphaMode,
+  type PolicySpec,
+  type PresetName,
+  type SelectMode,
+  type TinyPropOptions,
+  type TinyPropV2Options,
+  type YmaxMode,
+} from './policy';
+export { momentum, sgd, type OptimizerSpec } from './optimizer';
+export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
+export type { RecipeOptions } from './recipe';
+export {
+  Trainer,
+  type EndEvent,
+  type EpochEvent,
+  type FitData,
+  type FitEvent,
+  type FitOptions,
+  type FitResult,
+  type FitRun,
+  type ProgressEvent,
+  type WarningCode,
+  type WarningEvent,
+} from './trainer';
+export { parseModelSpec, modelSpecs, type ModelSpecContext } from './specs';
+export * from './data';

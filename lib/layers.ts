@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Names of the operations of a model, as the JSON description writes them. */
+export type LayerOp =
+  | 'dense'
+  | 'conv2d'
+  | 'conv1d'
+  | 'depthwiseConv2d'
+  | 'maxPool2d'
+  | 'avgPool2d'
+  | 'globalAvgPool'
+  | 'relu'
+  | 'relu6'
+  | 'leakyRelu'
+  | 'sigmoid'
+  | 'tanh'
+  | 'batchNorm'
+  | 'add'
+  | 'flatten'
+  | 'dropout';
+
+/** Padding of a two-dimensional window: as TensorFlow's, or rows and columns as `[top, bottom, left, right]`. */
+export type Padding2d = 'same' | 'valid' | readonly [number, number, number, number];
+/** Padding of a window over time: as TensorFlow's, or `[begin, end]` steps. */
+export type Padding1d = 'same' | 'valid' | readonly [number, number];
+/** How weights are initialised (He 2015, Glorot 2010), from the recipe's seed. */
+export type Init = 'heUniform' | 'glorotUniform';
+
+/** One layer before it is placed in a graph: an operation and its attributes. */
+export interface LayerSpec {
+  readonly op: LayerOp;
+  /** Unique name, at most 31 bytes; without it the model calls it `dense1`, `dense2`, `relu1` ... */
+  readonly name?: string;
+  readonly [attribute: string]: unknown;
+}
+
+/** What every layer takes. */
+export interface LayerOptions {
+  /** Unique name in the model, at most 31 bytes. */
+  name?: string;
+}
+
+/** What layers with weights take besides. */
+export interface WeightOptions extends LayerOptions {
+  /** A bias per output; default true. */
+  bias?: boolean;
+  /** Initial weights; default `heUniform`. */
+  init?: Init;
+  /** Keep the parameters as they are; default false. */
+  frozen?: boolean;
+}
+
+/** Options of {@link conv2d}. Extents are height and width; a single number means both. */
+export interface Conv2dOptions extends WeightOptions {
+  /** Output channels, at least 1. */
+  units: number;
+  /** Extent of the window. */
+  kernel: number | readonly [number, number];
+  /** Step of the window; default 1. */
+  stride?: number | readonly [number, number];
+  /** Default `valid`: no padding. */
+  padding?: Padding2d;
+  /** Divides input and output channels; default 1. */
+  groups?: number;
+}
+
+/** Options of {@link conv1d}; extents are time steps. */
+export interface Conv1dOptions extends WeightOptions {
+  /** Output channels, at least 1. */
+  units: number;
+  /** Time steps of the window. */
+  kernel: number;
+  /** Step of the window; default 1. */
+  stride?: number;
+  /** Default `valid`: no padding. */
+  padding?: Padding1d;
+  /** Divides input and output channels; default 1. */
+  groups?: number;
+}
+
+/** Options of {@link depthwiseConv2d}. */
+export interface DepthwiseConv2dOptions extends WeightOptions {
+  /** Output channels per input channel; default 1. */
+  multiplier?: number;
+  /** Extent of the window. */
+  kernel: number | readonly [number, number];
+  /** Step of the window; default 1. */
+  stride?: number | readonly [number, number];
+  /** Default `valid`: no padding. */
+  padding?: Padding2d;
+}
+
+/** Options of {@link maxPool2d} and {@link avgPool2d}. */
+export interface Pool2dOptions extends LayerOptions {
+  /** Extent of the window. */
+  kernel: number | readonly [number, number];
+  /** Step of the window; default: the kernel. */
+  stride?: number | readonly [number, number];
+  /** Default `valid`: no padding. */
+  padding?: Padding2d;
+}
+
+function pair(value: number | readonly [number, number]): readonly [number, number] {
+  return typeof value === 'number' ? [value, value] : value;
+}
+
+function spec(op: LayerOp, attributes: object): LayerSpec {
+  const entries = Object.entries(attributes).filter(([, value]) => value !== undefined);
+  return { op, ...Object.fromEntries(entries) };
+}
+
+/**
+ * Fully connected layer: `[n]` in, `[units]` out; `z = W x + b`, W stored `[units][n]`.
+ *
+ * @param units outputs, at least 1
+ */
+export function dense(units: number, options: WeightOptions = {}): LayerSpec {
+  return spec('dense', { units, ...options });
+}
+
+/** Convolution over `[h, w, c]`, weights `[units][kh][kw][c / groups]`; the result is `[h', w', units]`. */
+export function conv2d(options: Conv2dOptions): LayerSpec {
+  return spec('conv2d', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? 1) });
+}
+
+/** Convolution over time, `[time, c]` in, `[time', units]` out, weights `[units][1][kernel][c / groups]`. */
+export function conv1d(options: Conv1dOptions): LayerSpec {
+  return spec('conv1d', { stride: 1, ...options });
+}
+
+/** Convolution of every channel by itself, `[h, w, c]` in, `[h', w', c * multiplier]` out. */
+export function depthwiseConv2d(options: DepthwiseConv2dOptions): LayerSpec {
+  return spec('depthwiseConv2d', {
+    multiplier: 1,
+    ...options,
+    kernel: pair(options.kernel),
+    stride: pair(options.stride ?? 1),
+  });
+}
+
+/** Largest value of every window, channel by channel; the first one wins a tie. */
+export function maxPool2d(options: Pool2dOptions): LayerSpec {
+  return spec('maxPool2d', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? options.kernel) });
+}
+
+/** Mean of every window, channel by channel, over its real (not padded) elements. */
+export function avgPool2d(options: Pool2dOptions): LayerSpec {
+  return spec('avgPool2d', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? options.kernel) });
+}
+
+/** Mean over all positions: `[h, w, c]` or `[time, c]` in, `[c]` out. */
+export function globalAvgPool(options: LayerOptions = {}): LayerSpec {
+  return spec('globalAvgPool', options);
+}
+
+/** `max(x, 0)`; the derivative at 0 is 0. */
+export function relu(options: LayerOptions = {}): LayerSpec {
+  return spec('relu', options);
+}
+
+/** `min(max(x, 0), 6)`; the derivative is 1 inside (0, 6), 0 elsewhere. */
+export function relu6(options: LayerOptions = {}): LayerSpec {
+  return spec('relu6', options);
+}
+
+/**
+ * `x` above 0, `slope * x` below.
+ *
+ * @param options slope: default 0.01
+ */
+export function leakyRelu(options: LayerOptions & { slope?: number } = {}): LayerSpec {
+  return spec('leakyRelu', { slope: 0.01, ...options });
+}
+
+/** `1 / (1 + exp(-x))`. For a last layer use the loss `bce`, which contains it. */
+export function sigmoid(options: LayerOptions = {}): LayerSpec {
+  return spec('sigmoid', options);
+}
+
+/** Hyperbolic tangent. */
+export function tanh(options: LayerOptions = {}): LayerSpec {
+  return spec('tanh', options);
+}
+
+/**
+ * Batch normalisation with frozen statistics: `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel;
+ * gamma and beta train unless `frozen`.
+ *
+ * @param options epsilon: default 1e-5
+ */
+export function batchNorm(options: LayerOptions & { epsilon?: number; frozen?: boolean } = {}): LayerSpec {
+  return spec('batchNorm', { epsilon: 1e-5, ...options });
+}
+
+/** Sum of two tensors of the same shape (residual connection); in a graph: `g.add(add(), a, b)`. */
+export function add(options: LayerOptions = {}): LayerSpec {
+  return spec('add', options);
+}
+
+/** The same numbers as one row: `[h, w, c]` in, `[h * w * c]` out. */
+export function flatten(options: LayerOptions = {}): LayerSpec {
+  return spec('flatten', options);
+}
+
+/**
+ * Sets a share of the values to 0 during training and scales the others by `1 / (1 - rate)`; seeded.
+ *
+ * @param rate share of values, 0 <= rate < 1
+ */
+export function dropout(rate: number, options: LayerOptions = {}): LayerSpec {
+  return spec('dropout', { rate, ...options });
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
+import { TinypropError } from './errors';
+import { fromNative, jsShape, planOf, toNative, type ModelJson } from './graph';
+import { StepRecord } from './results';
+import type { TargetSpec, Targets } from './targets';
+
+/** A job for the net's thread. @internal */
+export interface JobRequest {
+  kind: 'train' | 'evaluate' | 'predict' | 'forward';
+  x: Float32Array;
+  y: Targets | null;
+  order: Uint32Array;
+  from: number;
+  to: number;
+  keep?: boolean;
+}
+
+/** 0 .. n-1, for jobs that visit samples in storage order. @internal */
+export function identityOrder(n: number): Uint32Array {
+  const order = new Uint32Array(n);
+  for (let i = 0; i < n; i++) order[i] = i;
+  return order;
+}
+
+/** Runs a job on a net's own thread. @internal */
+export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
+  try {
+    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false);
+  } catch (error) {
+    throw translate(error, job.kind);
+  }
+}
+
+/**
+ * The engine room of a Model: which native net is live, who is using it, and consistent copies of its weights.
+ * A net does one thing at a time; whoever trains claims it, readers get a copy made between two chunks.
+ * @internal
+ */
+export class ModelCore {
+  native: NativeModel;
+  net: NativeNet;
+  /** Recipe of the net; null: inference only. */
+  recipe: NativeRecipe | null;
+  /** No weights were ever set: `configure` still initialises them from its seed. */
+  fresh: boolean;
+  /** Sections of the model file that this version does not know; kept for the next save. */
+  sections: NativeSection[] = [];
+
+  private activity: string | null = null;
+  private closedFlag = false;
+  private running = false;
+  private readonly waiting: (() => void)[] = [];
+  private reader: NativeNet | null = null;
+  private readerQueue: Promise<unknown> = Promise.resolve();
+  private planCache: NativePlan | null = null;
+  private specCache: TargetSpec | null = null;
+  private record: StepRecord | null = null;
+
+  constructor(native: NativeModel, recipe: NativeRecipe | null, fresh: boolean) {
+    this.native = native;
+    this.recipe = recipe;
+    this.fresh = fresh;
+    this.net = ModelCore.open(native, recipe);
+    if (fresh) guard('model', () => this.net.init());
+  }
+
+  static open(native: NativeModel, recipe: NativeRecipe | null): NativeNet {
+    planOf(native, recipe); // for its error messages
+    return guard('model', () => new (addon().Net)(native, recipe));
+  }
+
+  get plan(): NativePlan {
+    return (this.planCache ??= this.net.plan());
+  }
+
+  get json(): ModelJson {
+    return fromNative(this.native);
+  }
+
+  get targetSpec(): TargetSpec {
+    const { inputs, outputs } = this.plan;
+    return (this.specCache ??= { inputs, outputs, inputShape: jsShape(this.native.input), loss: this.json.loss });
+  }
+
+  get closed(): boolean {
+    return this.closedFlag;
+  }
+
+  /** Name of what holds the model, or null. */
+  get holder(): string | null {
+    return this.activity;
+  }
+
+  /** Throws if the model is closed. */
+  use(): void {
+    if (this.closedFlag) throw new TinypropError('ERR_TINYPROP_CLOSED', 'the model was closed');
+  }
+
+  /** Throws if the model is closed or being trained by someone else. */
+  free(what: string): void {
+    this.use();
+    if (this.activity !== null) {
+      throw new TinypropError('ERR_TINYPROP_BUSY', `${what}: ${this.activity} is running on this model`, { activity: this.activity });
+    }
+  }
+
+  /** Reserves the model for one activity until {@link release}. */
+  claim(activity: string): void {
+    this.free(activity);
+    this.activity = activity;
+  }
+
+  release(): void {
+    this.activity = null;
+  }
+
+  /** Another description or recipe; parameters of the same name and shape are kept, training state starts anew. */
+  rebuild(native: NativeModel, recipe: NativeRecipe | null): void {
+    const net = ModelCore.open(native, recipe);
+    try {
+      guard('model', () => net.init());
+      if (!this.fresh) {
+        const flags = constant('blob', 'weights');
+        const bytes = guard('model', () => this.net.save(flags, []));
+        guard('model', () => net.load(bytes, flags | constant('blob', 'partial')));
+      }
+    } catch (error) {
+      net.close();
+      throw error;
+    }
+    this.net.close();
+    this.reader?.close();
+    this.reader = null;
+    this.native = native;
+    this.recipe = recipe;
+    this.net = net;
+    this.planCache = null;
+    this.specCache = null;
+    this.record = null;
+  }
+
+  /** Stats record of `step`, one for the life of the net. */
+  get stepRecord(): StepRecord {
+    return (this.record ??= new StepRecord(this.plan.statsBytes, this.plan.layers));
+  }
+
+  /** Runs a job of the holder on the live net; between two jobs readers take their copies. */
+  async run(job: JobRequest): Promise<NativeResult> {
+    this.running = true;
+    try {
+      return await runJob(this.net, job);
+    } finally {
+      this.running = false;
+      for (const resume of this.waiting.splice(0)) resume();
+    }
+  }
+
+  /** Calls `body` while the live net is between two jobs. */
+  async between<T>(body: () => T): Promise<T> {
+    if (!this.running) return body();
+    return new Promise<T>((resolve, reject) => {
+      this.waiting.push(() => {
+        try {
+          resolve(body());
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+  }
+
+  private copyInto(net: NativeNet): Promise<void> {
+    return this.between(() => {
+      this.use();
+      guard('snapshot', () => net.copyParamsFrom(this.net));
+    });
+  }
+
+  /** A net of its own with the present weights; the caller closes it. */
+  async snapshot(): Promise<NativeNet> {
+    this.use();
+    const net = ModelCore.open(this.native, null);
+    try {
+      await this.copyInto(net);
+      return net;
+    } catch (error) {
+      net.close();
+      throw error;
+    }
+  }
+
+  /** Calls `body` with the cached inference net holding the present weights; callers queue. */
+  async read<T>(body: (net: NativeNet) => Promise<T>): Promise<T> {
+    const turn = this.readerQueue.then(async () => {
+      this.use();
+      this.reader ??= ModelCore.open(this.native, null);
+      const reader = this.reader;
+      await this.copyInto(reader);
+      return body(reader);
+    });
+    this.readerQueue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  close(): void {
+    if (this.closedFlag) return;
+    this.closedFlag = true;
+    this.net.close();
+    this.reader?.close();
+    this.reader = null;
+  }
+}
+
+/** The core of a description. @internal */
+export function coreFromJson(json: ModelJson): ModelCore {
+  return new ModelCore(toNative(json), null, true);
+}

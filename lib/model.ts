@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { addon, constant, guard, type NativeModel } from './addon';
+import { GraphBuilder, type TensorRef } from './builder';
+import type { Dataset } from './data/dataset';
+import { TinypropError } from './errors';
+import { evaluateModel } from './evaluate';
+import { writeFileAtomic } from './file';
+import { foldedTensors } from './fold';
+import { planOf, type LossName, type ModelJson } from './graph';
+import type { LayerSpec } from './layers';
+import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
+import { decodeMeta, encodeMeta, metaTag } from './meta';
+import { ModelCore, coreFromJson } from './model-core';
+import { planReport, type PlanReport } from './plan';
+import { predictSamples } from './predict';
+import { nativeRecipe, type RecipeOptions } from './recipe';
+import type { Evaluation, Prediction, StepResult } from './results';
+
+export type { LossName, ModelJson, NodeJson } from './graph';
+
+/** A parameter tensor, such as `dense1.weight`. */
+export interface TensorInfo {
+  /** `<node>.weight`, `.bias`, or `.gamma`, `.beta`, `.mean`, `.variance` of batch normalisation. */
+  readonly name: string;
+  /** Dense `[out, in]`, convolution `[out, kh, kw, in / groups]`, others `[n]`. */
+  readonly shape: number[];
+  /** Numbers. */
+  readonly size: number;
+}
+
+/** What {@link Model.save} and {@link Model.toBytes} write. */
+export interface SaveOptions {
+  /** Also recipe and training state, so that training resumes to the same bits; default false. */
+  state?: boolean;
+  /** Entries that override {@link Model.meta} in this file. */
+  meta?: Record<string, unknown>;
+}
+
+/**
+ * A network: description, weights and, once configured, training state. Weights live in native memory;
+ * `close()` gives it back at once, else the garbage collector does.
+ */
+export class Model {
+  /** @internal */
+  readonly core: ModelCore;
+
+  /**
+   * Free JSON beside the weights, saved in the section META: class names, normalisation, kind of data.
+   * Only JSON values; keys are sorted when written.
+   */
+  meta: Record<string, unknown> = {};
+
+  private constructor(core: ModelCore) {
+    this.core = core;
+  }
+
+  /**
+   * A chain of layers.
+   *
+   * @param options input: shape of one sample, `[features]`, `[time, channels]` or `[height, width, channels]`;
+   *   loss: default `softmaxCrossEntropy`; layers: from the input on
+   * @throws TinypropError `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE` naming the node
+   */
+  static sequential(options: { input: number[]; loss?: LossName; layers: LayerSpec[] }): Model {
+    const { input, loss = 'softmaxCrossEntropy', layers } = options;
+    return Model.graph(input, (g, x) => layers.reduce((tensor, layer) => g.add(layer, tensor), x), { loss });
+  }
+
+  /**
+   * Any directed acyclic graph: `Model.graph([8, 8, 1], (g, x) => g.add(dense(10), g.add(flatten(), x)))`.
+   *
+   * @param build places layers with {@link GraphBuilder.add} and returns the output, which must be added last
+   * @throws TinypropError `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE` naming the node
+   */
+  static graph(
+    input: number[],
+    build: (g: GraphBuilder, input: TensorRef) => TensorRef,
+    options: { loss?: LossName } = {},
+  ): Model {
+    const builder = new GraphBuilder();
+    const output = build(builder, { name: 'input' });
+    return Model.fromJSON(builder.finish(input, options.loss ?? 'softmaxCrossEntropy', output));
+  }
+
+  /**
+   * A model of a description, with initial weights.
+   *
+   * @throws TinypropError `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE` naming the node, `ERR_TINYPROP_LIMIT`
+   */
+  static fromJSON(json: ModelJson): Model {
+    return new Model(coreFromJson(json));
+  }
+
+  /**
+   * Reads a model file (`.tpm`). If it holds training state, `Trainer.fit` with `resume` continues it.
+   *
+   * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
+   */
+  static async load(path: string): Promise<Model> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await readFile(path);
+    } catch (cause) {
+      throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
+    }
+    try {
+      return Model.fromBytes(bytes);
+    } catch (error) {
+      if (!(error instanceof TinypropError)) throw error;
+      throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
+    }
+  }
+
+  /**
+   * A model from the bytes of a model file; they are not trusted.
+   *
+   * @throws TinypropError `ERR_TINYPROP_BLOB`, `ERR_TINYPROP_CRC`, `ERR_TINYPROP_VERSION`, `ERR_TINYPROP_MODEL`
+   */
+  static fromBytes(bytes: Uint8Array): Model {
+    if (!(bytes instanceof Uint8Array)) throw new TinypropError('ERR_TINYPROP_ARG', 'model file: expected a Uint8Array');
+    const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const blob = guard('model file', () => addon().readBlob(owned));
+    const core = new ModelCore(blob.model, blob.hasState ? blob.recipe : null, false);
+    try {
+      const flags = constant('blob', 'weights') | (blob.hasState ? constant('blob', 'state') : 0);
+      guard('model file', () => core.net.load(owned, flags));
+      const model = new Model(core);
+      const meta = blob.sections.find((section) => section.tag === metaTag);
+      if (meta !== undefined) model.meta = decodeMeta(meta.data);
+      const others = blob.sections.filter((section) => section.tag !== metaTag);
+      core.sections = others.filter((section) => !isCoreSection(core, section.tag));
+      return model;
+    } catch (error) {
+      core.close();
+      throw error;
+    }
+  }
+
+  /** The description without weights; equal descriptions are equal JSON. */
+  toJSON(): ModelJson {
+    return this.core.json;
+  }
+
+  /**
+   * Writes the model file: a temporary file, then a rename, so that the path never holds half of it. During a
+   * fit it waits for the end of the running chunk.
+   *
+   * @throws TinypropError `ERR_TINYPROP_FILE`, `ERR_TINYPROP_MODE` (state of a model without recipe), `ERR_TINYPROP_ARG` (meta)
+   */
+  async save(path: string, options: SaveOptions = {}): Promise<void> {
+    await writeFileAtomic(path, await this.core.between(() => this.encode(options)));
+  }
+
+  /**
+   * The bytes of the model file. They depend on model, weights, recipe, state and meta alone: no date, path or machine.
+   *
+   * @throws TinypropError `ERR_TINYPROP_BUSY` during a fit (use {@link Model.save}), `ERR_TINYPROP_MODE`, `ERR_TINYPROP_ARG`
+   */
+  toBytes(options: SaveOptions = {}): Uint8Array {
+    this.core.free('toBytes');
+    return this.encode(options);
+  }
+
+  private encode(options: SaveOptions): Uint8Array {
+    this.core.use();
+    const meta = { ...this.meta, ...options.meta };
+    const sections = [...this.core.sections];
+    if (Object.keys(meta).length > 0) sections.unshift({ tag: metaTag, data: encodeMeta(meta) });
+    if (options.state === true && this.core.recipe === null) {
+      throw new TinypropError('ERR_TINYPROP_MODE', 'save: the model has no training state: configure or train it first');
+    }
+    const flags = constant('blob', 'weights') | (options.state === true ? constant('blob', 'state') : 0);
+    return guard('save', () => this.core.net.save(flags, sections));
+  }
+
+  /** Shape of one sample. */
+  get inputShape(): number[] {
+    return [...this.core.targetSpec.inputShape];
+  }
+
+  /** Numbers per prediction. */
+  get outputSize(): number {
+    return this.core.plan.outputs;
+  }
+
+  /** The loss it is trained with. */
+  get loss(): LossName {
+    return this.core.targetSpec.loss;
+  }
+
+  /** Number of parameters. */
+  get parameterCount(): number {
+    return this.core.plan.parameters;
+  }
+
+  /** True if there is training state, so that `fit` can resume. */
+  get hasState(): boolean {
+    return this.core.recipe !== null;
+  }
+
+  /**
+   * Plans the model for training with a recipe; training state starts anew. Weights are kept; those of a model
+   * that has none yet are initialised from the recipe's seed. Needed before {@link Model.step}; a Trainer does it itself.
+   *
+   * @param recipe lengths of its schedule in batches (`unit: 'batches'`)
+   * @throws TinypropError `ERR_TINYPROP_RECIPE` naming the field, `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
+   */
+  configure(recipe: RecipeOptions = {}): void {
+    this.core.free('configure');
+    this.core.rebuild(this.core.native, nativeRecipe(recipe, null));
+  }
+
+  /**
+   * Keeps parameters as they are from now on: those of the named nodes, or all but those of the last n weight
+   * layers. Training state starts anew.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters), `ERR_TINYPROP_BUSY`
+   */
+  freeze(names: string[] | { allButLast: number }): void {
+    this.core.free('freeze');
+    const native = Array.isArray(names)
+      ? names.reduce((model, name) => edit(model, 'freeze', name), this.core.native)
+      : edit(this.core.native, 'freezeAllButLast', names.allButLast);
+    this.core.rebuild(native, this.core.recipe);
+  }
+
+  /**
+   * Gives the last weight layer another number of outputs; its weights are initialised anew, all others stay.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_BUSY`
+   */
+  replaceHead(classes: number): void {
+    this.core.free('replaceHead');
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe);
+  }
+
+  /**
+   * A new model in which every batch normalisation that directly follows a dense layer or convolution (and is its
+   * only consumer) is folded into that layer: `w' = w gamma / sqrt(variance + epsilon)`, in float64, rounded once.
+   *
+   * @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
+   */
+  foldBatchNorm(): Model {
+    this.core.free('foldBatchNorm');
+    const { json, tensors } = foldedTensors(this.toJSON(), (name) => this.getTensor(name));
+    const model = Model.fromJSON(json);
+    for (const [name, values] of tensors) model.setTensor(name, values);
+    model.meta = structuredClone(this.meta);
+    return model;
+  }
+
+  /**
+   * Trains on one sample at once, on this thread: about the time of a C call. The recipe's batch must be 1; a model
+   * that was not configured takes the default recipe.
+   *
+   * @param x one sample, `prod(inputShape)` numbers
+   * @param y class label (also 0 or 1 for a single output), or `outputSize` targets
+   * @throws TinypropError `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_LABEL`, `ERR_TINYPROP_DATA` (nothing changed), `ERR_TINYPROP_LOSS`,
+   *   `ERR_TINYPROP_DELTA` (diverged), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
+   */
+  step(x: Float32Array, y: number | Float32Array): StepResult {
+    this.core.free('step');
+    return stepModel(this.core, x, y);
+  }
+
+  /**
+   * Trains on a stream, sample by sample, until it ends or the signal fires; gives way to other work every few
+   * milliseconds.
+   *
+   * @throws TinypropError those of {@link Model.step}, with the position in the stream
+   */
+  learn(
+    stream: AsyncIterable<StreamSample> | Iterable<StreamSample>,
+    options: LearnOptions = {},
+  ): Promise<LearnSummary> {
+    return learnStream(this.core, stream, options);
+  }
+
+  /**
+   * Outputs for one or more samples: probabilities (softmax, sigmoid) or values (mse). During a fit it answers with
+   * the weights at the end of the running chunk.
+   *
+   * @param x samples one after the other, or a list of samples
+   * @throws TinypropError `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_DATA` naming the sample, `ERR_TINYPROP_CLOSED`
+   */
+  predict(x: Float32Array | Float32Array[]): Promise<Prediction> {
+    return predictSamples(this.core, x);
+  }
+
+  /**
+   * Accuracy, loss and confusion matrix on a data set, from one consistent copy of the weights; during a fit those at
+   * the end of the running chunk.
+   *
+   * @throws TinypropError `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_LABEL`, `ERR_TINYPROP_DATA` naming the sample, `ERR_TINYPROP_ABORTED`
+   */
+  evaluate(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Evaluation> {
+    return evaluateModel(this.core, data, options.signal);
+  }
+
+  /**
+   * RAM for inference and training, flash and work, exact and the same on every target.
+   *
+   * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default)
+   * @throws TinypropError `ERR_TINYPROP_RECIPE`
+   */
+  plan(options: { training?: boolean; recipe?: RecipeOptions } = {}): PlanReport {
+    this.core.use();
+    const { native } = this.core;
+    const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
+    const net = ModelCore.open(native, null);
+    try {
+      const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
+      return planReport(net.plan(), options.training === false ? null : planOf(native, recipe), file.length);
+    } finally {
+      net.close();
+    }
+  }
+
+  /** All parameter tensors, in the order of the nodes. */
+  tensors(): TensorInfo[] {
+    this.core.free('tensors');
+    return guard('tensors', () => this.core.net.tensors()).map(({ name, shape }) => ({
+      name,
+      shape,
+      size: shape.reduce((product, extent) => product * extent, 1),
+    }));
+  }
+
+  private tensorIndex(name: string): { index: number; info: TensorInfo } {
+    const all = this.tensors();
+    const index = all.findIndex((tensor) => tensor.name === name);
+    const info = all[index];
+    if (info === undefined) {
+      throw new TinypropError('ERR_TINYPROP_ARG', `no tensor "${name}"; there are ${all.map((tensor) => tensor.name).join(', ')}`, { name });
+    }
+    return { index, info };
+  }
+
+  /**
+   * A copy of a parameter tensor.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
+   */
+  getTensor(name: string): Float32Array {
+    const { index } = this.tensorIndex(name);
+    return new Float32Array(guard('getTensor', () => this.core.net.readTensor(index)));
+  }
+
+  /**
+   * Replaces a parameter tensor.
+   *
+   * @param values as many numbers as it has, all finite
+   * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
+   */
+  setTensor(name: string, values: Float32Array): void {
+    const { index, info } = this.tensorIndex(name);
+    if (!(values instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a Float32Array`);
+    if (values.length !== info.size) {
+      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, {
+        expected: info.size,
+        found: values.length,
+      });
+    }
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new TinypropError('ERR_TINYPROP_DATA', `setTensor "${name}": value ${bad} is ${values[bad]}`, { index: bad });
+    guard('setTensor', () => this.core.net.writeTensor(index, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
+    this.core.fresh = false;
+  }
+
+  /** SHA-256 of all parameters in hexadecimal: equal hashes, equal bits. */
+  weightHash(): string {
+    this.core.free('weightHash');
+    const hash = createHash('sha256');
+    for (const index of this.tensors().keys()) hash.update(new Uint8Array(this.core.net.readTensor(index)));
+    return hash.digest('hex');
+  }
+
+  /** Gives the native memory back and ends a running fit with `ERR_TINYPROP_CLOSED`; may be called twice. */
+  close(): void {
+    this.core.close();
+  }
+
+  /** `using model = ...` closes it at the end of the block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
+  return guard(what, () => addon().editModel(model, what, argument));
+}
+
+/** The core refuses its own tags as extra sections; what it takes is somebody else's and is kept. */
+function isCoreSection(core: ModelCore, tag: string): boolean {
+  try {
+    core.net.save(constant('blob', 'weights'), [{ tag, data: new Uint8Array(0) }]);
+    return false;
+  } catch {
+    return true;
+  }
+}
+

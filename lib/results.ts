@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constant } from './addon';
+
+/** Multiply-accumulates. */
+export interface StepMacs {
+  /** Forward pass. */
+  readonly forward: number;
+  /** Weight gradients, counted by k (zeros included). */
+  readonly dw: number;
+  /** Input errors, counted by k. */
+  readonly dx: number;
+  /** Backward ones really executed: rows of non-zero error. */
+  readonly worked: number;
+}
+
+/** What one training step did. Arrays have one entry per weight layer, from the input; all 0 when skipped. */
+export interface StepResult {
+  /** Loss before the update. */
+  readonly loss: number;
+  /** False: the decision skipped this sample; no weight changed. */
+  readonly trained: boolean;
+  /** The prediction before the update was right (softmax cross-entropy, bce; else false). */
+  readonly correct: boolean;
+  /** Rows that the policy chose. */
+  readonly k: number[];
+  /** Rows it chose from. */
+  readonly n: number[];
+  /** Chosen rows whose error was not zero. */
+  readonly worked: number[];
+  /** `sum|delta|`. */
+  readonly l1: number[];
+  readonly macs: StepMacs;
+}
+
+/** Reads the stats record of a step; the buffer is reused from step to step. @internal */
+export class StepRecord {
+  readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly at: Record<string, number>;
+  private readonly layerAt: Record<string, number>;
+
+  constructor(
+    statsBytes: number,
+    private readonly layers: number,
+  ) {
+    this.bytes = new Uint8Array(statsBytes);
+    this.view = new DataView(this.bytes.buffer);
+    const offsets = (group: string, names: string[]): Record<string, number> =>
+      Object.fromEntries(names.map((name) => [name, constant(group, name)]));
+    this.at = offsets('stats', ['trained', 'correct', 'loss', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'layers']);
+    this.layerAt = offsets('layerStats', ['n', 'k', 'worked', 'l1', 'bytes']);
+  }
+
+  private u64(at: number): number {
+    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 4294967296;
+  }
+
+  /** The record as plain numbers, independent of the buffer. */
+  read(): StepResult {
+    const { view, at, layerAt, layers } = this;
+    const k = new Array<number>(layers);
+    const n = new Array<number>(layers);
+    const worked = new Array<number>(layers);
+    const l1 = new Array<number>(layers);
+    for (let layer = 0, base = at['layers'] as number; layer < layers; layer++, base += layerAt['bytes'] as number) {
+      n[layer] = view.getUint32(base + (layerAt['n'] as number), true);
+      k[layer] = view.getUint32(base + (layerAt['k'] as number), true);
+      worked[layer] = view.getUint32(base + (layerAt['worked'] as number), true);
+      l1[layer] = view.getFloat32(base + (layerAt['l1'] as number), true);
+    }
+    return {
+      loss: view.getFloat32(at['loss'] as number, true),
+      trained: view.getUint32(at['trained'] as number, true) !== 0,
+      correct: view.getUint32(at['correct'] as number, true) !== 0,
+      k,
+      n,
+      worked,
+      l1,
+      macs: {
+        forward: this.u64(at['macsForward'] as number),
+        dw: this.u64(at['macsDw'] as number),
+        dx: this.u64(at['macsDx'] as number),
+        worked: this.u64(at['macsWorked'] as number),
+      },
+    };
+  }
+}
+
+/** Sums over many samples of one weight layer. */
+export interface LayerTotals {
+  /** Rows to choose from. */
+  readonly n: number;
+  /** Rows chosen. */
+  readonly k: number;
+  /** Chosen rows whose error was not zero. */
+  readonly worked: number;
+  /** `sum|delta|`. */
+  readonly l1: number;
+}
+
+const totalFields = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'selected', 'macsDenseBackward', 'loss'] as const;
+const layerFields = 6;
+
+/** Sums over many steps, and what follows from them (docs/ALGORITHM.md section 6). */
+export class Totals {
+  private readonly sums: Float64Array;
+
+  /** @internal */
+  constructor(readonly layers: number) {
+    this.sums = new Float64Array(totalFields.length + layers * layerFields);
+  }
+
+  /** Adds what a job of the addon counted. @internal */
+  add(sums: Float64Array): void {
+    for (let i = 0; i < this.sums.length; i++) this.sums[i] = (this.sums[i] as number) + (sums[i] ?? 0);
+  }
+
+  private get(name: (typeof totalFields)[number]): number {
+    return this.sums[totalFields.indexOf(name)] as number;
+  }
+
+  /** Samples seen. */
+  get samples(): number {
+    return this.get('samples');
+  }
+  /** Samples trained. */
+  get trained(): number {
+    return this.get('trained');
+  }
+  /** Samples that were predicted rightly, before their update. */
+  get correct(): number {
+    return this.get('correct');
+  }
+  /** Optimizer steps and skipped batches. */
+  get steps(): number {
+    return this.get('steps');
+  }
+  /** Multiply-accumulates of forward passes. */
+  get macsForward(): number {
+    return this.get('macsForward');
+  }
+  /** Multiply-accumulates of weight gradients, counted by k. */
+  get macsDw(): number {
+    return this.get('macsDw');
+  }
+  /** Multiply-accumulates of input errors, counted by k. */
+  get macsDx(): number {
+    return this.get('macsDx');
+  }
+  /** Backward multiply-accumulates really executed. */
+  get macsWorked(): number {
+    return this.get('macsWorked');
+  }
+  /** What dense training of the same samples would have done backward. */
+  get macsDenseBackward(): number {
+    return this.get('macsDenseBackward');
+  }
+  /** Elements that a selection looked at. */
+  get selected(): number {
+    return this.get('selected');
+  }
+  /** Mean loss per sample. */
+  get loss(): number {
+    return this.samples === 0 ? 0 : this.get('loss') / this.samples;
+  }
+  /** Share of samples predicted rightly before their update, 0 to 1. */
+  get accuracy(): number {
+    return this.samples === 0 ? 0 : this.correct / this.samples;
+  }
+  /** Share of samples trained, 0 to 1. */
+  get trainedFraction(): number {
+    return this.samples === 0 ? 0 : this.trained / this.samples;
+  }
+  /** E_bwd: backward MACs by k over those of dense training of all samples, skipped ones included. */
+  get effortBackward(): number {
+    return this.macsDenseBackward === 0 ? 0 : (this.macsDw + this.macsDx) / this.macsDenseBackward;
+  }
+  /** E_tot: forward and backward MACs over those of dense training of all samples. */
+  get effortTotal(): number {
+    const dense = this.macsForward + this.macsDenseBackward;
+    return dense === 0 ? 0 : (this.macsForward + this.macsDw + this.macsDx) / dense;
+  }
+  /** Share of the dense backward MACs that was really executed (rows of non-zero error). */
+  get rowsWorked(): number {
+    return this.macsDenseBackward === 0 ? 0 : this.macsWorked / this.macsDenseBackward;
+  }
+  /** Sums of one weight layer, 0 next to the input. */
+  layer(index: number): LayerTotals {
+    const at = totalFields.length + index * layerFields;
+    const [n = 0, k = 0, worked = 0, l1 = 0] = this.sums.subarray(at, at + 4);
+    return { n, k, worked, l1 };
+  }
+  /** Everything as a plain object, for JSON. */
+  toJSON(): Record<string, number> {
+    const names = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward', 'selected', 'loss'] as const;
+    return Object.fromEntries(names.map((name) => [name, this[name]]));
+  }
+}
+
+/** Outputs of some samples. */
+export class Prediction {
+  /** @internal */
+  constructor(
+    /** `n * size` numbers: probabilities (softmax cross-entropy, bce) or values (mse). */
+    readonly outputs: Float32Array,
+    /** Samples. */
+    readonly n: number,
+    /** Numbers per sample. */
+    readonly size: number,
+  ) {}
+
+  /** Index of the largest output of sample `i`; the lowest one wins a tie. */
+  argmax(i = 0): number {
+    return argmax(this.outputs, i * this.size, this.size);
+  }
+}
+
+/** Index of the first largest of `size` values from `at`. @internal */
+export function argmax(values: Float32Array, at: number, size: number): number {
+  let best = 0;
+  for (let i = 1; i < size; i++) {
+    if ((values[at + i] as number) > (values[at + best] as number)) best = i;
+  }
+  return best;
+}
+
+/** How a model does on a data set. */
+export interface Evaluation {
+  /** Share of right predictions, 0 to 1; 0 for mse. */
+  readonly accuracy: number;
+  /** Mean loss per sample. */
+  readonly loss: number;
+  /** `confusion[label][prediction]`: counts; classification only. */
+  readonly confusion?: Uint32Array[];
+  /** Samples. */
+  readonly n: number;
+}
