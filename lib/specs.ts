@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { TinypropError } from './errors';
-import type { LossName, ModelJson, NodeJson } from './model';
+import type { LossName, ModelJson, NodeJson } from './graph';
 
 /** What the data say about a model whose spec leaves it open. */
 export interface ModelSpecContext {

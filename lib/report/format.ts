@@ -54,3 +54,9 @@ export function deviation(values: readonly (number | undefined)[]): number | und
   if (finite.length < 2) return 0;
   return Math.sqrt(finite.reduce((sum, v) => sum + (v - centre) ** 2, 0) / (finite.length - 1));
 }
+
+/** Accuracy in percent with the spread over the seeds, if there are several: `97.20 % \u00b1 0.40`. */
+export function meanAndSpread({ accuracyMean, accuracyStd }: { accuracyMean?: number | undefined; accuracyStd?: number | undefined }, seeds: number): string {
+  const spread = seeds > 1 && accuracyMean !== undefined ? ` \u00b1 ${((accuracyStd ?? 0) * 100).toFixed(2)}` : '';
+  return percent(accuracyMean, 2) + spread;
+}

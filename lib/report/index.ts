@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { curves, effortBars, scatter } from './charts';
-import { duration, loss, mean, percent, points } from './format';
+import { duration, loss, mean, meanAndSpread, percent, points } from './format';
 import { colour, escape, page, table } from './html';
 import type { ReportInput } from './types';
 
@@ -50,7 +50,7 @@ function summaryTable(input: ReportInput): string {
   const rows = input.summary.map((s) => {
     const runs = input.runs.filter((run) => run.method === s.method);
     const difference = reference?.accuracyMean === undefined || s.accuracyMean === undefined ? undefined : s.accuracyMean - reference.accuracyMean;
-    const accuracy = s.accuracyMean === undefined ? '-' : `${percent(s.accuracyMean, 2)} \u00b1 ${((s.accuracyStd ?? 0) * 100).toFixed(2)}`;
+    const accuracy = meanAndSpread(s, runs.length);
     return [
       s.method,
       accuracy,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TinypropError } from '../../lib/errors';
-import type { ModelJson, NodeJson } from '../../lib/model';
+import type { ModelJson, NodeJson } from '../../lib/graph';
 import { divisibleBy8, modelSpecs, parseModelSpec } from '../../lib/specs';
 
 const folders: string[] = [];

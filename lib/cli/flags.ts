@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+type Parser<T> = (text: string) => T;
+
+/** A number; `test` narrows the range. */
+export function numberFlag(expected: string, test: (value: number) => boolean): Parser<number> {
+  return (text) => {
+    const value = text.trim() === '' ? NaN : Number(text);
+    if (!Number.isFinite(value) || !test(value)) throw new InvalidArgumentError(`Expected ${expected}.`);
+    return value;
+  };
+}
+
+/** An integer of at least `least`. */
+export function integerFlag(least: number): Parser<number> {
+  return numberFlag(`an integer of at least ${least}`, (v) => Number.isSafeInteger(v) && v >= least);
+}
+
+/** Names or numbers separated by commas, none empty, none twice. */
+export function listFlag(expected: string, allowed?: readonly string[]): Parser<string[]> {
+  return (text) => {
+    const parts = text.split(',').map((part) => part.trim());
+    const wrong = parts.find((part, i) => part === '' || parts.indexOf(part) !== i || (allowed && !allowed.includes(part)));
+    if (wrong !== undefined) throw new InvalidArgumentError(`Expected ${expected}${wrong ? `; "${wrong}" is not allowed or repeated` : ''}.`);
+    return parts;
+  };
+}
+
+/** Bytes: `65536`, `64K`, `1.5M`, `64KiB`; K and M are powers of 1024. */
+export function bytesFlag(text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)\s*(?:([KMG])(?:i?B)?|B)?$/i.exec(text.trim());
+  const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[(match?.[2] ?? '').toUpperCase()] ?? 1;
+  const value = Math.floor(Number(match?.[1] ?? NaN) * unit);
+  if (!match || !(value > 0)) throw new InvalidArgumentError('Expected a size such as 65536, 64K or 1M.');
+  return value;
+}
+
+/** A shape: `28x28x1`. */
+export function shapeFlag(text: string): number[] {
+  const shape = text.split('x').map((part) => (/^[1-9][0-9]{0,8}$/.test(part) ? Number(part) : NaN));
+  if (shape.length > 3 || shape.some(Number.isNaN)) throw new InvalidArgumentError('Expected a shape such as 784, 128x9 or 28x28x1.');
+  return shape;
+}
+
+/** `--freeze`: names of nodes, or `all-but-last:N`. */
+export function freezeFlag(text: string): string[] | { allButLast: number } {
+  if (!text.startsWith('all-but-last')) return listFlag('names of nodes separated by commas, or all-but-last:N')(text);
+  const n = /^all-but-last:([1-9][0-9]{0,4})$/.exec(text)?.[1];
+  if (n === undefined) throw new InvalidArgumentError('Expected all-but-last:N with N of at least 1.');
+  return { allButLast: Number(n) };
+}
+
+/** The options every command has. */
+export function addOutputFlags(command: Command, events: boolean): Command {
+  const json = new Option('--json', 'print one JSON document on stdout');
+  command.addOption(events ? json.conflicts('jsonl') : json);
+  if (events) command.option('--jsonl', 'print one JSON object a line on stdout, as things happen');
+  return command.option('-q, --quiet', 'nothing on stderr but errors');
+}
+
+/** Where the samples come from. */
+export function addDataFlags(command: Command, required: boolean): Command {
+  const spec = 'digits, idx:DIR, cifar10:DIR, cifar100:DIR, har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
+  if (required) command.requiredOption('--data <spec>', spec);
+  else command.option('--data <spec>', spec);
+  return command.option('--limit <n>', 'at most n training and n test samples', integerFlag(1));
+}
+
+/** How inputs are prepared; only commands that start from data have these. */
+export function addPreparationFlags(command: Command): Command {
+  return command
+    .addOption(new Option('--normalize <mode>', 'none, mean (images: the default) or standard').choices(['none', 'mean', 'standard']))
+    .option('--augment <list>', 'flip, shift:PIXELS, crop:SMALLEST_SHARE, noise:SIGMA, separated by commas');
+}
+
+const fraction = numberFlag('a number from 0 to 1', (v) => v >= 0 && v <= 1);
+const positive = numberFlag('a number above 0', (v) => v > 0);
+const notNegative = numberFlag('a number of at least 0', (v) => v >= 0);
+const any = numberFlag('a number', () => true);
+
+/** Everything of the recipe but the policy's name and the seeds. */
+export function addRecipeFlags(command: Command): Command {
+  return command
+    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), 10)
+    .option('--batch <n>', 'samples per optimizer step', integerFlag(1), 1)
+    .option('--lr <x>', 'learning rate', positive, 0.01)
+    .addOption(new Option('--schedule <name>', 'learning rate over time').choices(['cosine', 'step', 'constant']).default('cosine'))
+    .option('--warmup <epochs>', 'epochs of rising learning rate', notNegative, 0)
+    .option('--step-every <epochs>', 'schedule step: distance between reductions', positive)
+    .option('--step-gamma <x>', 'schedule step: factor of a reduction', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .option('--momentum <mu>', 'momentum (0: plain SGD, the paper\'s protocol)', numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
+    .option('--weight-decay <x>', 'decoupled weight decay', notNegative, 0);
+}
+
+/** Parameters of the policies; which policy has which is checked later. */
+export function addPolicyFlags(command: Command): Command {
+  return command
+    .addOption(new Option('--preset <name>', 'accurate (the default) or paper').choices(['accurate', 'paper']))
+    .option('--s <x>', 'meprop: share of the rows that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .option('--s-min <x>', 'smallest share of the rows', fraction)
+    .option('--s-max <x>', 'largest share of the rows', fraction)
+    .option('--zeta <x>', 'damping per layer', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .option('--ymax <mode>', 'running, epoch, analytic, decay:G or fixed:X')
+    .option('--tau <x>', 'tinypropv2: train a sample if its decision value exceeds tau', any)
+    .option('--beta <x>', 'tinypropv2: factor of the decision value', positive)
+    .option('--d-min <x>', 'tinypropv2: decision value of no error', any)
+    .option('--d-max <x>', 'tinypropv2: decision value of the largest error', any)
+    .option('--alpha <mode>', 'tinypropv2: auto, analytic, running, decay:G or fixed:X')
+    .addOption(new Option('--select <mode>', 'what convolutions keep').choices(['element', 'channel', 'auto']))
+    .option('--output-dense', 'keep every row of the last layer (preset accurate)')
+    .option('--no-output-dense', 'select rows of the last layer too (preset paper)');
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import { packageRoot } from '../data/io';
+import { TinypropError } from '../errors';
+import { modelSpecs } from '../specs';
+import { type CompareFlags, compareCommand } from './compare';
+import type { CommandResult, Context } from './context';
+import { dataGetCommand, dataListCommand, dataVerifyCommand } from './data';
+import { type DemoFlags, demoCommand } from './demo';
+import { type EvalFlags, evalCommand } from './eval';
+import { errorCodeOf, exitCodeOf, exitCodes } from './exit';
+import * as flag from './flags';
+import { fileInfoCommand, infoCommand } from './info';
+import { withInterrupt } from './interrupt';
+import { Output, type OutputOptions, type Streams } from './output';
+import { type PlanFlags, planCommand } from './plan';
+import { type PredictFlags, predictCommand } from './predict';
+import { policyNames } from './recipe';
+import { type TrainFlags, trainCommand } from './train';
+
+type Action = (context: Context, command: Command, args: string[]) => CommandResult;
+type Register = (command: Command, action: Action) => void;
+
+const modelHelp = modelSpecs.map((m) => m.spec).join(', ');
+
+/**
+ * Runs the command line.
+ *
+ * @param argv arguments without the program's name
+ * @param streams where to write; default the process
+ * @returns the exit code (docs/cli.md); never throws for a mistake of the caller
+ */
+export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
+  let code: number = exitCodes.ok;
+  // Known before parsing, so that a wrong flag is reported in the form asked for.
+  let out = new Output(streams, { json: argv.includes('--json'), jsonl: argv.includes('--jsonl'), quiet: false });
+  const register: Register = (command, action) => {
+    command.action(async (...parameters: unknown[]) => {
+      out = new Output(streams, command.opts<OutputOptions>());
+      const args = parameters.slice(0, -2).filter((p): p is string => typeof p === 'string');
+      code = await withInterrupt(out, (signal) => action({ out, signal, argv }, command, args));
+    });
+  };
+  const program = build(register, streams);
+  if (argv.length === 0) {
+    program.outputHelp();
+    return code;
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    return fail(error, out);
+  }
+}
+
+/** Prints an error once, in the form asked for. */
+function fail(error: unknown, out: Output): number {
+  const code = exitCodeOf(error);
+  if (code === exitCodes.ok) return code;
+  const message = error instanceof Error ? error.message : String(error);
+  const text = message.replace(/^error: /, '');
+  const value = { error: { code: errorCodeOf(error), message: text, exitCode: code } };
+  out.document(value);
+  out.event({ type: 'error', ...value });
+  // commander has printed its own already.
+  if (!(error instanceof CommanderError)) out.error(`tinyprop: ${text}`);
+  if (code === exitCodes.unexpected && !(error instanceof TinypropError) && error instanceof Error && process.env['TINYPROP_DEBUG']) out.error(error.stack ?? '');
+  return code;
+}
+
+function build(register: Register, streams: Streams): Command {
+  const program = new Command('tinyprop')
+    .description('Trains small neural networks with sparse back-propagation: TinyPropv2, TinyProp, meProp.')
+    .version(version(), '-V, --version', 'print the version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'tinyprop: ')),
+    })
+    .showSuggestionAfterError()
+    .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
+  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addData, addInfo]) add(program, register);
+  return program;
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+function addDemo(program: Command, register: Register): void {
+  const command = program.command('demo').description('compare all methods on handwritten digits; writes report.html');
+  command
+    .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
+    .option('--epochs <n>', 'passes over the training samples', flag.integerFlag(1), 30)
+    .option('--report <file>', 'where the report goes', 'report.html')
+    .option('--no-report', 'write no report');
+  flag.addOutputFlags(command, true);
+  register(command, (context) => demoCommand(command.opts<DemoFlags>(), context));
+}
+
+function addTrain(program: Command, register: Register): void {
+  const command = program.command('train').description('train a model and save it');
+  flag.addDataFlags(command, true);
+  command
+    .option('--model <spec>', modelHelp)
+    .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
+    .option('--seed <n>', 'seed of weights, order and dropout', flag.integerFlag(0), 1)
+    .option('--out <file>', 'write model, weights and training state')
+    .addOption(new Option('--init <file>', 'start from the weights of this model').conflicts('resume'))
+    .option('--resume <file>', 'continue an interrupted training to the same bits')
+    .addOption(new Option('--freeze <names>', 'names of nodes, or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
+    .addOption(new Option('--replace-head <classes>', 'new last layer for so many classes').argParser(flag.integerFlag(1)).conflicts('resume'));
+  flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
+  flag.addOutputFlags(command, true);
+  register(command, (context) => {
+    const flags = command.opts<TrainFlags>();
+    const explicit = new Set(Object.keys(flags).filter((key) => command.getOptionValueSource(key) === 'cli'));
+    return trainCommand(flags, explicit, context);
+  });
+}
+
+function addEval(program: Command, register: Register): void {
+  const command = program.command('eval').description('accuracy, loss and confusion matrix of a saved model');
+  command.requiredOption('--model <file>', 'model file');
+  flag.addDataFlags(command, true);
+  command.addOption(new Option('--split <part>', 'which part of the data').choices(['test', 'train']).default('test'));
+  flag.addOutputFlags(command, true);
+  register(command, (context) => evalCommand(command.opts<EvalFlags>(), context));
+}
+
+function addPredict(program: Command, register: Register): void {
+  const command = program.command('predict').description('outputs of a saved model for every sample');
+  command.requiredOption('--model <file>', 'model file');
+  flag.addDataFlags(command, false);
+  command
+    .addOption(new Option('--input <file>', 'samples as .npy, [n, ...input], not normalised').conflicts('data'))
+    .addOption(new Option('--split <part>', 'which part of the data').choices(['test', 'train']).default('test'));
+  flag.addOutputFlags(command, true);
+  register(command, (context) => {
+    const flags = command.opts<PredictFlags>();
+    if (flags.data === undefined && flags.input === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'predict needs --data SPEC or --input FILE.npy');
+    return predictCommand(flags, context);
+  });
+}
+
+function addCompare(program: Command, register: Register): void {
+  const command = program.command('compare').description('train every method with every seed; table, JSON, report');
+  flag.addDataFlags(command, true);
+  command
+    .requiredOption('--model <spec>', modelHelp)
+    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...policyNames])
+    .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
+    .option('--report <file>', 'also write a report (HTML, one file)')
+    .option('--jobs <n>', 'runs at the same time; more than 1 disturbs the times', flag.integerFlag(1), 1);
+  flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
+  flag.addOutputFlags(command, true);
+  register(command, (context) => compareCommand(command.opts<CompareFlags>(), context));
+}
+
+function addPlan(program: Command, register: Register): void {
+  const command = program.command('plan').description('RAM, flash and work of a model; exit code 4 if it exceeds a budget');
+  command
+    .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm`)
+    .option('--input <shape>', 'input shape of specs that leave it open, such as 96x96x3', flag.shapeFlag)
+    .option('--classes <n>', 'classes of specs that leave them open', flag.integerFlag(1))
+    .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
+    .option('--batch <n>', 'samples per optimizer step', flag.integerFlag(1), 1)
+    .option('--momentum <mu>', 'momentum (needs memory for it)', flag.numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
+    .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
+    .option('--inference', 'plan for inference only')
+    .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
+    .option('--flash <size>', 'flash budget for the model, such as 1M', flag.bytesFlag);
+  flag.addPolicyFlags(command);
+  flag.addOutputFlags(command, false);
+  register(command, (context) => planCommand(command.opts<PlanFlags>(), context));
+}
+
+function addData(program: Command, register: Register): void {
+  const data = program.command('data').description('public data sets: list, get, verify');
+  const list = data.command('list').description('what can be downloaded, and the forms of --data');
+  flag.addOutputFlags(list, true);
+  register(list, (context) => dataListCommand(context));
+  const get = data.command('get').description('download a data set into the cache; prints its --data spec').argument('<name>');
+  get.option('--mirror <url>', 'take the files from there; checksums still hold');
+  flag.addOutputFlags(get, true);
+  register(get, (context, command, [name]) => dataGetCommand(name as string, command.opts<{ mirror?: string }>(), context));
+  const verify = data.command('verify').description('read the cached files again and compare checksums').argument('<name>');
+  flag.addOutputFlags(verify, true);
+  register(verify, (context, _command, [name]) => dataVerifyCommand(name as string, context));
+}
+
+function addInfo(program: Command, register: Register): void {
+  const command = program.command('info').description('what a model file, or this build, contains').argument('[file]');
+  flag.addOutputFlags(command, false);
+  register(command, (context, _command, [file]) => (file === undefined ? infoCommand(context) : fileInfoCommand(file, context)));
+}

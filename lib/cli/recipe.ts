@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import { TinypropError } from '../errors';
+import { momentum, type OptimizerSpec, sgd } from '../optimizer';
+import { type AlphaMode, densePolicy, full, meProp, type PolicySpec, type PresetName, type SelectMode, tinyProp, tinyPropV2, type YmaxMode } from '../policy';
+import type { RecipeOptions } from '../recipe';
+import { constant, cosine, type ScheduleSpec, step } from '../schedule';
+
+/** Policy parameters as given; undefined: not given. */
+export interface PolicyFlags {
+  preset?: PresetName;
+  s?: number;
+  sMin?: number;
+  sMax?: number;
+  zeta?: number;
+  ymax?: string;
+  tau?: number;
+  beta?: number;
+  dMin?: number;
+  dMax?: number;
+  alpha?: string;
+  select?: SelectMode;
+  outputDense?: boolean;
+}
+
+/** The other flags of a recipe; defaults are filled in. */
+export interface RecipeFlags extends PolicyFlags {
+  epochs: number;
+  batch: number;
+  lr: number;
+  schedule: 'cosine' | 'step' | 'constant';
+  warmup: number;
+  stepEvery?: number;
+  stepGamma?: number;
+  momentum: number;
+  weightDecay: number;
+}
+
+const adaptive = ['preset', 'sMin', 'sMax', 'zeta', 'ymax', 'select', 'outputDense'] as const;
+
+/** Which parameters each policy has; the keys are the values of `--policy` and `--methods`. */
+export const policyFlags: Readonly<Record<PolicySpec['policy'], readonly (keyof PolicyFlags)[]>> = {
+  dense: [],
+  full: [],
+  meprop: ['s', 'select'],
+  tinyprop: adaptive,
+  tinypropv2: [...adaptive, 'tau', 'beta', 'dMin', 'dMax', 'alpha'],
+};
+
+/** Names of all policies. */
+export const policyNames = Object.keys(policyFlags) as PolicySpec['policy'][];
+
+const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+
+/** All parameters, in the order of help and messages. */
+export const policyKeys: readonly (keyof PolicyFlags)[] = ['preset', 's', 'sMin', 'sMax', 'zeta', 'ymax', 'tau', 'beta', 'dMin', 'dMax', 'alpha', 'select', 'outputDense'];
+
+function given(flags: PolicyFlags): (keyof PolicyFlags)[] {
+  return policyKeys.filter((key) => flags[key] !== undefined);
+}
+
+/**
+ * Refuses parameters that none of the chosen policies has.
+ *
+ * @throws TinypropError `ERR_TINYPROP_SPEC` naming those it has
+ */
+export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flags: PolicyFlags): void {
+  const has = new Set(policies.flatMap((name) => policyFlags[name]));
+  const wrong = given(flags).filter((key) => !has.has(key));
+  if (wrong.length === 0) return;
+  const own = has.size === 0 ? 'no parameters' : policyKeys.filter((key) => has.has(key)).map(flagName).join(', ');
+  const who = policies.length === 1 ? `policy ${policies[0]} has` : `policies ${policies.join(', ')} have`;
+  throw new TinypropError('ERR_TINYPROP_SPEC', `${wrong.map(flagName).join(', ')}: ${who} ${own}`, { policies, wrong });
+}
+
+/** The policy of that name with the parameters that it has; call {@link checkPolicyFlags} first. */
+export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
+  const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense } = flags;
+  const ymax = flags.ymax === undefined ? undefined : maximum('--ymax', flags.ymax, ['running', 'epoch', 'analytic']);
+  const common = defined({ preset, sMin, sMax, zeta, select, outputDense, ymax: ymax as YmaxMode | undefined });
+  switch (name) {
+    case 'dense':
+      return densePolicy();
+    case 'full':
+      return full();
+    case 'meprop':
+      return meProp(defined({ s, select }));
+    case 'tinyprop':
+      return tinyProp(common);
+    case 'tinypropv2': {
+      const alpha = flags.alpha === undefined ? undefined : maximum('--alpha', flags.alpha, ['auto', 'analytic', 'running']);
+      return tinyPropV2({ ...common, ...defined({ tau, beta, dMin, dMax, alpha: alpha as AlphaMode | undefined }) });
+    }
+    default:
+      throw new TinypropError('ERR_TINYPROP_SPEC', `unknown policy "${name}"; valid: ${policyNames.join(', ')}`, { policy: name, valid: policyNames });
+  }
+}
+
+/** `running`, `decay:0.9995`, `fixed:3`: a mode of a running maximum. */
+function maximum(flag: string, text: string, names: readonly string[]): string | { decay: number } | { fixed: number } {
+  if (names.includes(text)) return text;
+  const [, kind, number] = /^(decay|fixed):(.+)$/.exec(text) ?? [];
+  const value = Number(number);
+  if (kind === 'decay' && value > 0 && value <= 1) return { decay: value };
+  if (kind === 'fixed' && value > 0 && Number.isFinite(value)) return { fixed: value };
+  throw new TinypropError('ERR_TINYPROP_SPEC', `${flag} "${text}": expected ${names.join(', ')}, decay:G with 0 < G <= 1 or fixed:X with X above 0`, {
+    flag,
+    found: text,
+  });
+}
+
+/** The recipe of one run. */
+export function recipeOf(policy: string, flags: RecipeFlags, seed: number): RecipeOptions {
+  return {
+    policy: policyOf(policy, flags),
+    optimizer: optimizerOf(flags),
+    schedule: scheduleOf(flags),
+    batch: flags.batch,
+    seed,
+    epochs: flags.epochs,
+  };
+}
+
+function optimizerOf({ lr, momentum: mu, weightDecay }: RecipeFlags): OptimizerSpec {
+  return mu > 0 ? momentum({ lr, mu, weightDecay }) : sgd({ lr, weightDecay });
+}
+
+function scheduleOf({ schedule, warmup, stepEvery, stepGamma }: RecipeFlags): ScheduleSpec {
+  if (schedule !== 'step' && (stepEvery !== undefined || stepGamma !== undefined)) {
+    throw new TinypropError('ERR_TINYPROP_SPEC', `--step-every and --step-gamma belong to --schedule step, not to ${schedule}`, { schedule });
+  }
+  if (schedule === 'cosine') return cosine({ warmup });
+  if (schedule === 'constant') return constant({ warmup });
+  if (stepEvery === undefined) {
+    throw new TinypropError('ERR_TINYPROP_SPEC', '--schedule step needs --step-every EPOCHS', { schedule });
+  }
+  return step({ warmup, every: stepEvery, ...defined({ gamma: stepGamma }) });
+}
+
+/** The object without its undefined values. */
+export function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+/** A recipe in a few words, for tables and reports. */
+export function describeFlags(flags: RecipeFlags): string {
+  const parts = [
+    `${flags.epochs} ${flags.epochs === 1 ? 'epoch' : 'epochs'}`,
+    `batch ${flags.batch}`,
+    `learning rate ${flags.lr} (${flags.schedule}${flags.warmup > 0 ? `, ${flags.warmup} epochs warm-up` : ''})`,
+  ];
+  if (flags.momentum > 0) parts.push(`momentum ${flags.momentum}`);
+  if (flags.weightDecay > 0) parts.push(`weight decay ${flags.weightDecay}`);
+  for (const key of given(flags)) parts.push(`${flagName(key).slice(2)} ${String(flags[key])}`);
+  return parts.join(', ');
+}

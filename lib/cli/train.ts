@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { DataSplit } from '../data';
+import { TinypropError } from '../errors';
+import type { ModelJson } from '../graph';
+import { Model } from '../model';
+import { count, duration, loss, percent } from '../report/format';
+import { parseModelSpec } from '../specs';
+import { type FitResult, Trainer } from '../trainer';
+import type { CommandResult, Context } from './context';
+import { dataMeta, type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
+import { exitCodes } from './exit';
+import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
+import { follow } from './run';
+import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
+
+/** Flags of `train`. */
+export interface TrainFlags extends DataFlags, RecipeFlags {
+  model?: string;
+  policy: string;
+  seed: number;
+  augment?: string;
+  out?: string;
+  init?: string;
+  resume?: string;
+  freeze?: string[] | { allButLast: number };
+  replaceHead?: number;
+}
+
+/** `train`: trains, evaluates, saves. `explicit`: names of the flags that were typed. */
+export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<string>, context: Context): CommandResult {
+  const { out } = context;
+  const start = await openStart(typed, explicit);
+  try {
+    const { flags } = start;
+    checkPolicyFlags([flags.policy as never], flags);
+    const recipe = recipeOf(flags.policy, flags, flags.seed);
+    const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
+    const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
+    const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
+    adapt(model, flags, split);
+    model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
+    out.note(`${describeData(split)}\n${count(model.parameterCount)} parameters, policy ${flags.policy}, ${describeFlags(flags)}, seed ${flags.seed}`);
+    const run = new Trainer(model, recipe).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
+      epochs: flags.epochs,
+      signal: context.signal,
+      ...(flags.resume !== undefined && { resume: true }),
+      ...defined({ augment }),
+    });
+    const result = await follow(run, flags.epochs, out, { epochLines: true });
+    const totals = addTotals(flags.resume === undefined ? undefined : readTrainingMeta(model.meta)?.totals, result.totals);
+    const saved = await save(model, flags, totals);
+    report(result, totals, flags, model, saved, out);
+    return result.aborted ? exitCodes.interrupted : exitCodes.ok;
+  } finally {
+    start.model?.close();
+  }
+}
+
+interface Start {
+  flags: TrainFlags;
+  model?: Model;
+}
+
+/** Opens the file that training starts from, if there is one; a resumed run takes its flags from there. */
+async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Promise<Start> {
+  const { resume, init } = typed;
+  if (resume !== undefined) return resumed(resume, typed, explicit);
+  if (init !== undefined) return { flags: typed, model: await Model.load(init) };
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, or --init FILE or --resume FILE');
+  return { flags: typed };
+}
+
+async function resumed(path: string, typed: TrainFlags, explicit: ReadonlySet<string>): Promise<Start> {
+  const model = await Model.load(path);
+  const stored = readTrainingMeta(model.meta);
+  if (!model.hasState || stored === undefined) {
+    model.close();
+    throw new TinypropError('ERR_TINYPROP_MODE', `${path} holds no training state of "tinyprop train"; --init ${path} starts a new training from its weights`, { path });
+  }
+  const before = { ...stored.flags, ...defined({ policy: stored.policy, seed: stored.seed, augment: stored.augment, normalize: stored.normalize, limit: stored.limit }) };
+  const keys = [...trainingKeys, 'policy', 'seed', 'augment', 'normalize', 'limit'] as const;
+  const clash = keys.find((key) => explicit.has(key) && typed[key] !== (before as Partial<TrainFlags>)[key]);
+  if (clash !== undefined) {
+    model.close();
+    throw new TinypropError('ERR_TINYPROP_SPEC', `--resume continues the same run: ${clash} was ${String((before as Partial<TrainFlags>)[clash] ?? 'not given')}, now ${String(typed[clash])}`, {
+      path,
+      flag: clash,
+    });
+  }
+  const { data, limit: _limit, normalize: _normalize, augment: _augment, ...rest } = typed;
+  void [_limit, _normalize, _augment];
+  const kept = Object.fromEntries(Object.entries(rest).filter(([key]) => !(trainingKeys as readonly string[]).includes(key)));
+  return { model, flags: { ...kept, ...before, data, resume: path, out: typed.out ?? path } as TrainFlags };
+}
+
+function modelSpec(flags: TrainFlags, split: DataSplit): ModelJson {
+  return parseModelSpec(flags.model as string, specContext(split.train));
+}
+
+/** Replaces the head, freezes, and checks that the model fits data and `--model`. */
+function adapt(model: Model, flags: TrainFlags, split: DataSplit): void {
+  if (flags.replaceHead !== undefined) model.replaceHead(flags.replaceHead);
+  if (flags.freeze !== undefined) model.freeze(flags.freeze);
+  const classes = split.train.classes?.length;
+  if (model.loss === 'softmaxCrossEntropy' && classes !== undefined && classes !== model.outputSize) {
+    throw new TinypropError('ERR_TINYPROP_SHAPE', `the model has ${model.outputSize} outputs, but the data have ${classes} classes; --replace-head ${classes} gives it as many`, {
+      expected: classes,
+      found: model.outputSize,
+    });
+  }
+  if (flags.model === undefined || (flags.init === undefined && flags.resume === undefined)) return;
+  const bare = (json: ModelJson): string => JSON.stringify(json.nodes.map(({ frozen: _, ...node }) => node));
+  const named = Model.fromJSON(modelSpec(flags, split));
+  const same = bare(named.toJSON()) === bare(model.toJSON());
+  named.close();
+  if (!same) {
+    throw new TinypropError('ERR_TINYPROP_MISMATCH', `${flags.init ?? flags.resume} does not hold the model ${flags.model}; leave --model out to take the file's own`);
+  }
+}
+
+async function save(model: Model, flags: TrainFlags, totals: EffortTotals): Promise<string | undefined> {
+  if (flags.out === undefined) return undefined;
+  const training: TrainingMeta = {
+    policy: flags.policy,
+    seed: flags.seed,
+    flags: pickRecipe(flags),
+    totals,
+    ...defined({ normalize: flags.normalize, augment: flags.augment, limit: flags.limit }),
+  };
+  model.meta = { ...model.meta, training };
+  await model.save(flags.out, { state: true });
+  return flags.out;
+}
+
+function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, model: Model, saved: string | undefined, out: Context['out']): void {
+  const effort = effortOf(totals);
+  const classified = model.loss !== 'mse';
+  const document = {
+    accuracy: classified ? result.accuracy : null,
+    loss: result.loss,
+    effortBackward: effort.effortBackward,
+    effortTotal: effort.effortTotal,
+    seconds: result.seconds,
+    trainedFraction: effort.trainedFraction,
+    rowsWorked: effort.rowsWorked,
+    epochs: result.epochs,
+    aborted: result.aborted,
+    policy: flags.policy,
+    seed: flags.seed,
+    parameters: model.parameterCount,
+    weights: model.weightHash(),
+    out: saved ?? null,
+    history: result.history,
+  };
+  out.document(document);
+  out.event({ type: 'result', ...document });
+  out.text(
+    `${classified ? `accuracy ${percent(result.accuracy, 2)}  ` : ''}loss ${loss(result.loss)}  backward effort ${percent(effort.effortBackward)}  total effort ${percent(
+      effort.effortTotal)}  ${duration(result.seconds)}`,
+  );
+  if (!result.aborted) {
+    if (saved !== undefined) out.note(`saved ${saved}`);
+    return;
+  }
+  out.note(
+    saved === undefined
+      ? 'stopped; nothing was saved (no --out)'
+      : `stopped; saved weights and training state in ${saved}; continue with: tinyprop train --resume ${saved} --data ${flags.data}`,
+  );
+}
