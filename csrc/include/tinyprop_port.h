@@ -25,18 +25,18 @@
 #endif
 
 /* Correctly rounded square root of a finite number >= 0. The builtin would call libm to set errno, so the instruction is
- * named where there is one. */
+ * named where there is one. TP_PORT_SOFT_SQRT asks for the portable form. */
 #ifndef TP_SQRT
 #define TP_SQRT(x) tp_port_sqrt(x)
-#if defined(__SSE__)
+#if defined(__SSE__) && !defined(TP_PORT_SOFT_SQRT)
 #include <xmmintrin.h>
 static inline float tp_port_sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(TP_PORT_SOFT_SQRT)
 static inline float tp_port_sqrt(float x) {
     __asm__("fsqrt %s0, %s0" : "+w"(x));
     return x;
 }
-#elif defined(__ARM_FP) && (__ARM_FP & 4)
+#elif defined(__ARM_FP) && (__ARM_FP & 4) && !defined(TP_PORT_SOFT_SQRT)
 static inline float tp_port_sqrt(float x) {
     __asm__("vsqrt.f32 %0, %0" : "+t"(x));
     return x;
