@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every kernel x every instruction set x odd sizes x misalignment: the same bytes as the reference, nothing written
+ * outside, inputs untouched. A new row of the kernel list without a case here does not compile. */
+#include "../../../csrc/tinyprop.c"
+
+#include "../tp_test.h"
+
+enum { TP_GUARD = 64, TP_MEMORY = 1 << 20, TP_REGIONS = 12 };
+
+/* One call of one kernel: its operands, between guards, in a block of memory. */
+typedef struct tp_case {
+    uint32_t n, kind, shift; /* size, TP_KIND_*, misalignment in floats */
+    uint8_t *memory;
+    size_t used;
+    uint32_t regions;
+    struct {
+        size_t at, bytes;
+        bool input;
+        uint64_t hash;
+    } region[TP_REGIONS];
+} tp_case;
+
+static void *tp_region(tp_case *c, size_t bytes, bool input) {
+    size_t at = (c->used + TP_GUARD + 63u) / 64u * 64u + 4u * c->shift;
+    if (at + bytes + TP_GUARD > TP_MEMORY || c->regions == TP_REGIONS) { abort(); }
+    memset(c->memory + c->used, 0xa5, at + bytes + TP_GUARD - c->used);
+    c->used = at + bytes;
+    c->region[c->regions].at = at;
+    c->region[c->regions].bytes = bytes;
+    c->region[c->regions++].input = input;
+    return c->memory + at;
+}
+
+static float *tp_floats(tp_case *c, uint32_t n, bool input) {
+    float *x = (float *)tp_region(c, (size_t)n * 4u, input);
+    for (uint32_t i = 0; i < n; i++) { x[i] = tp_random_kind(c->kind); }
+    return x;
+}
+static float *tp_in(tp_case *c, uint32_t n) { return tp_floats(c, n, true); }
+static float *tp_io(tp_case *c, uint32_t n) { return tp_floats(c, n, false); }
+
+/* Ascending row numbers below `rows`; *count of them. */
+static uint32_t *tp_rows_in(tp_case *c, uint32_t rows, uint32_t *count) {
+    uint32_t *row = (uint32_t *)tp_region(c, rows * 4u, true);
+    *count = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        row[i] = 0;
+        if (tp_random_below(4) != 0) { row[(*count)++] = i; }
+    }
+    return row;
+}
+
+static void tp_result(tp_case *c, const void *value, size_t bytes) { memcpy(tp_region(c, bytes, false), value, bytes); }
+static void tp_result_f32(tp_case *c, float value) { tp_result(c, &value, 4); }
+static void tp_result_u32(tp_case *c, uint32_t value) { tp_result(c, &value, 4); }
+
+/* Inputs are complete: remember them. */
+static void tp_ready(tp_case *c) {
+    for (uint32_t i = 0; i < c->regions; i++) { c->region[i].hash = tp_hash(0, c->memory + c->region[i].at, c->region[i].bytes); }
+}
+
+static bool tp_case_clean(const tp_case *c) {
+    size_t at = 0;
+    for (uint32_t i = 0; i <= c->regions; i++) {
+        size_t to = i < c->regions ? c->region[i].at : c->used + TP_GUARD;
+        for (; at < to; at++) {
+            if (c->memory[at] != 0xa5) { return false; }
+        }
+        if (i == c->regions) { break; }
+        if (c->region[i].input && c->region[i].hash != tp_hash(0, c->memory + at, c->region[i].bytes)) { return false; }
+        at += c->region[i].bytes;
+    }
+    return true;
+}
+
+/* --- one function a kernel --- */
+
+typedef void tp_case_run(const tp_kernels *k, tp_case *c);
+#define TP_CASE(name) static void tp_case_##name(const tp_kernels *k, tp_case *c)
+
+TP_CASE(gemv_f32) {
+    static const uint32_t rows[6] = {1, 7, 8, 9, 16, 23};
+    uint32_t m = rows[c->n % 6u];
+    float *y = tp_io(c, m);
+    const float *w = tp_in(c, m * c->n), *x = tp_in(c, c->n), *b = tp_in(c, m);
+    tp_ready(c);
+    k->gemv_f32(y, w, x, c->n % 5u == 0 ? NULL : b, m, c->n);
+}
+
+TP_CASE(asum_f32) {
+    const float *x = tp_in(c, c->n);
+    tp_ready(c);
+    tp_result_f32(c, k->asum_f32(x, c->n));
+}
+
+TP_CASE(finite_f32) {
+    float *x = tp_io(c, c->n);
+    if (c->n % 2u == 0) { x[tp_random_below(c->n)] = tp_f32_from_bits(tp_random() | 0x7f800000u); }
+    tp_ready(c);
+    tp_result_u32(c, k->finite_f32(x, c->n) ? 1u : 0u);
+}
+
+TP_CASE(axpy_f32) {
+    float *y = tp_io(c, c->n);
+    const float *x = tp_in(c, c->n);
+    tp_ready(c);
+    k->axpy_f32(y, tp_random_kind(c->kind), x, c->n);
+}
+
+TP_CASE(add_f32) {
+    float *y = tp_io(c, c->n);
+    const float *x = tp_in(c, c->n);
+    tp_ready(c);
+    k->add_f32(y, x, c->n);
+}
+
+TP_CASE(finish_f32) {
+    float *y = tp_io(c, c->n);
+    tp_ready(c);
+    k->finish_f32(y, c->n);
+}
+
+TP_CASE(rows_sgd_f32) {
+    uint32_t rows = 1u + c->n % 13u, count;
+    float *dx = tp_io(c, c->n), *w = tp_io(c, rows * c->n);
+    const float *x = tp_in(c, c->n), *d = tp_in(c, rows), *factor = tp_in(c, rows);
+    const uint32_t *row = tp_rows_in(c, rows, &count);
+    tp_ready(c);
+    k->rows_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, factor, row, count, c->n);
+}
+
+TP_CASE(rows_dx_f32) {
+    uint32_t rows = 1u + c->n % 13u, count;
+    float *dx = tp_io(c, c->n);
+    const float *w = tp_in(c, rows * c->n), *d = tp_in(c, rows);
+    const uint32_t *row = tp_rows_in(c, rows, &count);
+    tp_ready(c);
+    k->rows_dx_f32(dx, w, d, row, count, c->n);
+}
+
+TP_CASE(sgd_f32) {
+    float *w = tp_io(c, c->n);
+    const float *g = tp_in(c, c->n);
+    tp_ready(c);
+    k->sgd_f32(w, tp_random_kind(c->kind), g, c->n);
+}
+
+TP_CASE(momentum_f32) {
+    float *w = tp_io(c, c->n), *v = tp_io(c, c->n);
+    const float *g = tp_in(c, c->n);
+    tp_ready(c);
+    k->momentum_f32(w, v, 0.9f, tp_random_f32(), g, c->n);
+}
+
+TP_CASE(count_above_f32) {
+    const float *x = tp_in(c, c->n);
+    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    tp_ready(c);
+    tp_result_u32(c, k->count_above_f32(x, bits, c->n));
+    tp_result_u32(c, k->count_above_f32(x, 0, c->n));
+}
+
+TP_CASE(max_bits_f32) {
+    const float *x = tp_in(c, c->n);
+    tp_ready(c);
+    tp_result_u32(c, k->max_bits_f32(x, c->n));
+}
+
+TP_CASE(mask_f32) {
+    float *x = tp_io(c, c->n);
+    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    tp_ready(c);
+    k->mask_f32(x, bits, tp_random_below(4), c->n);
+}
+
+TP_CASE(channel_asum_f32) {
+    uint32_t positions = 1u + c->n % 9u;
+    float *score = tp_io(c, c->n);
+    const float *x = tp_in(c, positions * c->n);
+    tp_ready(c);
+    k->channel_asum_f32(score, x, positions, c->n);
+}
+
+TP_CASE(channel_sum_f32) {
+    uint32_t positions = 1u + c->n % 9u;
+    float *sum = tp_io(c, c->n);
+    const float *x = tp_in(c, positions * c->n);
+    tp_ready(c);
+    k->channel_sum_f32(sum, x, positions, c->n);
+}
+
+/* Element-wise forms also run in place. */
+static float *tp_target(tp_case *c, float *x) { return c->n % 2u == 0 ? x : tp_io(c, c->n); }
+
+TP_CASE(clamp_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_ready(c);
+    k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
+}
+
+TP_CASE(clamp_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n);
+}
+
+TP_CASE(leaky_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_ready(c);
+    k->leaky_f32(y, x, 0.1f, c->n);
+}
+
+TP_CASE(leaky_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    k->leaky_back_f32(d, y, 0.1f, c->n);
+}
+
+/* Arguments of exp and its kin: mostly of a size that matters. */
+static void tp_widen(tp_case *c, float *x) {
+    for (uint32_t i = 0; i < c->n && c->kind == TP_KIND_PLAIN; i++) { x[i] *= (i & 1u) != 0 ? 8.0f : 120.0f; }
+}
+
+TP_CASE(sigmoid_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_widen(c, x);
+    tp_ready(c);
+    k->sigmoid_f32(y, x, c->n);
+}
+
+TP_CASE(tanh_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_widen(c, x);
+    tp_ready(c);
+    k->tanh_f32(y, x, c->n);
+}
+
+TP_CASE(softmax_f32) {
+    float *x = tp_io(c, c->n), *p = tp_target(c, x);
+    tp_widen(c, x);
+    tp_ready(c);
+    tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, c->n));
+}
+
+TP_CASE(bce_f32) {
+    float *z = tp_io(c, c->n), *d = tp_io(c, c->n);
+    const float *t = tp_in(c, c->n);
+    tp_widen(c, z);
+    tp_ready(c);
+    tp_result_f32(c, k->bce_f32(c->n % 3u == 0 ? NULL : d, z, t, c->n));
+}
+
+TP_CASE(mse_f32) {
+    float *d = tp_io(c, c->n);
+    const float *z = tp_in(c, c->n), *t = tp_in(c, c->n);
+    tp_ready(c);
+    tp_result_f32(c, k->mse_f32(c->n % 3u == 0 ? NULL : d, z, t, 2.0f / (float)c->n, c->n));
+}
+
+/* A convolution for case number n: kernel, stride, padding, groups. */
+static tp_conv tp_geometry(uint32_t n, bool depthwise) {
+    tp_conv g;
+    uint32_t groups = depthwise ? n : 1u + (n % 4u == 0 ? tp_random_below(3) : 0u);
+    g.groups = groups;
+    g.c_in = groups * (depthwise ? 1u : 1u + tp_random_below(n % 3u == 0 ? 19u : 4u));
+    g.c_out = groups * (depthwise ? 1u : 1u + tp_random_below(n % 5u == 0 ? 21u : 6u));
+    g.kh = 1u + tp_random_below(3);
+    g.kw = 1u + tp_random_below(4);
+    g.sh = 1u + tp_random_below(2);
+    g.sw = 1u + tp_random_below(3);
+    g.pad_top = tp_random_below(g.kh);
+    g.pad_left = tp_random_below(g.kw);
+    g.h = g.kh + tp_random_below(5);
+    g.w = g.kw + tp_random_below(n % 7u == 0 ? 30u : 6u);
+    g.oh = (g.h + g.pad_top + tp_random_below(g.kh) - g.kh) / g.sh + 1u;
+    g.ow = (g.w + g.pad_left + tp_random_below(g.kw) - g.kw) / g.sw + 1u;
+    return g;
+}
+
+static uint32_t tp_conv_in(const tp_conv *g) { return g->h * g->w * g->c_in; }
+static uint32_t tp_conv_out(const tp_conv *g) { return g->oh * g->ow * g->c_out; }
+static uint32_t tp_conv_row(const tp_conv *g) { return g->kh * g->kw * g->c_in / g->groups; }
+
+/* Room that a kernel may use as it likes: inside the block it would make instruction sets look different. */
+static uint32_t tp_scratch[64 * 1024];
+
+TP_CASE(conv_f32) {
+    tp_conv g = tp_geometry(c->n, false);
+    float *y = tp_io(c, tp_conv_out(&g));
+    const float *x = tp_in(c, tp_conv_in(&g)), *w = tp_in(c, g.c_out * tp_conv_row(&g)), *b = tp_in(c, g.c_out);
+    tp_ready(c);
+    k->conv_f32(&g, y, x, w, c->n % 3u == 0 ? NULL : b, (float *)(void *)tp_scratch);
+}
+
+TP_CASE(conv_dx_f32) {
+    tp_conv g = tp_geometry(c->n, false);
+    float *dx = tp_io(c, tp_conv_in(&g));
+    const float *d = tp_in(c, tp_conv_out(&g)), *w = tp_in(c, g.c_out * tp_conv_row(&g));
+    tp_ready(c);
+    k->conv_dx_f32(&g, dx, d, w, c->n % 2u == 0, tp_scratch);
+}
+
+TP_CASE(conv_dw_f32) {
+    tp_conv g = tp_geometry(c->n, false);
+    float *row = tp_io(c, tp_conv_row(&g));
+    const float *d = tp_in(c, tp_conv_out(&g)), *x = tp_in(c, tp_conv_in(&g));
+    tp_ready(c);
+    k->conv_dw_f32(&g, row, x, d, tp_random_below(g.c_out), c->n % 2u == 0);
+}
+
+TP_CASE(dwconv_f32) {
+    tp_conv g = tp_geometry(c->n, true);
+    float *y = tp_io(c, tp_conv_out(&g));
+    const float *x = tp_in(c, tp_conv_in(&g)), *wt = tp_in(c, g.kh * g.kw * g.c_in), *b = tp_in(c, g.c_in);
+    tp_ready(c);
+    k->dwconv_f32(&g, y, x, wt, c->n % 3u == 0 ? NULL : b);
+}
+
+TP_CASE(dwconv_dx_f32) {
+    tp_conv g = tp_geometry(c->n, true);
+    float *dx = tp_io(c, tp_conv_in(&g));
+    const float *d = tp_in(c, tp_conv_out(&g)), *wt = tp_in(c, g.kh * g.kw * g.c_in);
+    tp_ready(c);
+    k->dwconv_dx_f32(&g, dx, d, wt);
+}
+
+TP_CASE(dwconv_dw_f32) {
+    tp_conv g = tp_geometry(c->n, true);
+    float *gt = tp_io(c, g.kh * g.kw * g.c_in);
+    const float *d = tp_in(c, tp_conv_out(&g)), *x = tp_in(c, tp_conv_in(&g));
+    tp_ready(c);
+    k->dwconv_dw_f32(&g, gt, x, d);
+}
+
+static const struct {
+    const char *name;
+    tp_case_run *run;
+} tp_cases[] = {
+#define TP_KERNEL(name, ret, params) {#name, tp_case_##name},
+#include "../../../csrc/kernel/tp_kernel_list.h"
+#undef TP_KERNEL
+};
+
+/* --- all of them --- */
+
+static const tp_kernels *tp_under_test, *tp_reference;
+
+static void tp_case_do(tp_case *c, const tp_kernels *k, uint32_t kernel, uint32_t n, uint32_t kind, uint32_t shift) {
+    c->n = n;
+    c->kind = kind;
+    c->shift = shift;
+    c->used = 0;
+    c->regions = 0;
+    tp_random_state = ((uint64_t)kernel << 40) + ((uint64_t)n << 16) + (kind << 8) + shift;
+    tp_cases[kernel].run(k, c);
+}
+
+static uint32_t tp_kernel_number;
+
+static void tp_kernel_exact(void) {
+    static _Alignas(TP_ALIGN) uint8_t memory[2][TP_MEMORY];
+    static const uint32_t shifts[4] = {0, 1, 3, 7}, large[6] = {97, 127, 128, 129, 255, 300};
+    tp_case want = {0}, got = {0};
+    want.memory = memory[0];
+    got.memory = memory[1];
+    for (uint32_t i = 1; i <= 76; i++) {
+        uint32_t n = i <= 70 ? i : large[i - 71u];
+        for (uint32_t s = 0; s < 4; s++) {
+            for (uint32_t kind = 0; kind < TP_KINDS; kind++) {
+                tp_case_do(&want, tp_reference, tp_kernel_number, n, kind, shifts[s]);
+                tp_case_do(&got, tp_under_test, tp_kernel_number, n, kind, shifts[s]);
+                bool same = got.used == want.used && memcmp(got.memory, want.memory, want.used) == 0;
+                TP_CHECKF(same, "n %u kind %u shift %u: other bytes", n, kind, shifts[s]);
+                TP_CHECKF(tp_case_clean(&want) && tp_case_clean(&got), "n %u kind %u shift %u: wrote outside", n, kind, shifts[s]);
+            }
+        }
+    }
+}
+
+int main(void) {
+    bool usable = false;
+    tp_reference = tp_kernels_named("scalar") != NULL ? tp_kernels_named("scalar") : tp_kernels_named("soft");
+    printf("# reference: %s\n", tp_kernels_name(tp_reference));
+    for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
+        if (!usable) {
+            printf("# skipped: %s: this CPU does not run it\n", tp_kernels_name(tp_under_test));
+            continue;
+        }
+        for (tp_kernel_number = 0; tp_kernel_number < sizeof tp_cases / sizeof tp_cases[0]; tp_kernel_number++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s_%s", tp_cases[tp_kernel_number].name, tp_kernels_name(tp_under_test));
+            tp_run(name, tp_kernel_exact);
+        }
+    }
+    return tp_end();
+}
