@@ -122,7 +122,7 @@ function gather(raw: RawData, part: RawPart, rows: Uint32Array | undefined): Dat
 }
 
 function take(from: Float32Array | Uint8Array, size: number, rows: Uint32Array | undefined): Float32Array {
-  if (!rows) return from instanceof Float32Array ? from : Float32Array.from(from);
+  if (!rows) return from instanceof Float32Array ? from : new Float32Array(from);
   const out = new Float32Array(rows.length * size);
   rows.forEach((row, i) => out.set(from.subarray(row * size, (row + 1) * size), i * size));
   return out;

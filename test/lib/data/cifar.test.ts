@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadData } from '../../../lib/data';
-import { failure, scratchFolder } from './helpers';
+import { failure, scratchFolder, sharedData } from './helpers';
 
 const scratch = scratchFolder();
 
@@ -42,7 +43,7 @@ describe('cifar10:DIR', () => {
   });
 });
 
-describe('cifar100:DIR', () => {
+describe('cifar100:DIR', async () => {
   it('takes the fine label and the names', async () => {
     const names = Array.from({ length: 100 }, (_, i) => `class${i}`).join('\n');
     const dir = folder('c100', { 'train.bin': records([[4, 99], [1, 7]]), 'test.bin': records([[0, 1]]), 'fine_label_names.txt': `${names}\n\n` });
@@ -57,4 +58,40 @@ describe('cifar100:DIR', () => {
     const { train, test, notices } = await loadData(`cifar100:${dir}`);
     expect([train.n, test?.n, notices.length]).toEqual([8, 2, 2]);
   });
+
+  const shared = sharedData('cifar100', 'test.webp');
+  const sharp = shared ? await loadSharp() : undefined;
+  it.skipIf(!sharp)('reads real images: the published bytes, fine names, red first', async () => {
+    const source = path.dirname(shared as string);
+    const { data, info } = await (sharp as TestSharp)(shared as string).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    const fine = fs.readFileSync(path.join(source, 'test.fine.u8'));
+    const coarse = fs.readFileSync(path.join(source, 'test.coarse.u8'));
+    const bytes = Buffer.alloc(fine.length * 3074);
+    fine.forEach((label, i) => {
+      bytes[i * 3074] = coarse[i] as number;
+      bytes[i * 3074 + 1] = label;
+      // The sheet holds image i as the 32x32 tile at row i / 100, column i % 100.
+      const corner = (Math.floor(i / 100) * 32 * info.width + (i % 100) * 32) * 3;
+      for (let p = 0; p < 1024; p++) for (let c = 0; c < 3; c++) bytes[i * 3074 + 2 + c * 1024 + p] = data[corner + ((p >> 5) * info.width + (p & 31)) * 3 + c] as number;
+    });
+    const sums = JSON.parse(fs.readFileSync(path.join(source, 'bin_checksums.json'), 'utf8')) as Record<string, { sha256: string }>;
+    expect(crypto.createHash('sha256').update(bytes).digest('hex')).toBe(sums['test.bin']?.sha256);
+    const dir = folder('real', { 'train.bin': bytes, 'test.bin': bytes, 'fine_label_names.txt': fs.readFileSync(path.join(source, 'fine_label_names.txt')) });
+    const { train } = await loadData(`cifar100:${dir}`, { normalize: 'none' });
+    expect([train.n, train.classes?.[0]]).toEqual([2000, 'apple']);
+    expect([...train.x.subarray(0, 3)].map((value) => Math.round(value * 255))).toEqual([...data.subarray(0, 3)]);
+  });
 });
+
+interface TestSharp {
+  (file: string): { removeAlpha(): { raw(): { toBuffer(options: { resolveWithObject: true }): Promise<{ data: Buffer; info: { width: number } }> } } };
+}
+
+async function loadSharp(): Promise<TestSharp | undefined> {
+  try {
+    return ((await import('sharp')) as unknown as { default: TestSharp }).default;
+  } catch {
+    console.info('skipped: the optional package sharp is not installed');
+    return undefined;
+  }
+}
