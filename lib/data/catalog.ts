@@ -17,12 +17,15 @@ export interface RemoteFile {
 
 /** A public data set that `tinyprop data get` can fetch. */
 export interface DatasetEntry {
+  /** Name for `tinyprop data get`, and of its folder in the cache. */
   readonly name: string;
   /** What it is: samples, shape, classes. */
   readonly about: string;
+  /** Licence as its authors state it. */
   readonly licence: string;
   /** Page to read and cite. */
   readonly homepage: string;
+  /** Everything to download. */
   readonly files: readonly RemoteFile[];
   /** Kind of the data specification that loads it. */
   readonly kind: string;

@@ -32,6 +32,7 @@ export type NormalizeMode = 'none' | 'mean' | 'standard';
  * `x = (x * scale - mean[c]) / std[c]`, c the channel (last axis), every operation rounded to float32.
  */
 export interface Normalization {
+  /** Which of the three was asked for. */
   readonly mode: NormalizeMode;
   /** First factor, such as 1/255 for bytes; a float32 value. */
   readonly scale: number;
@@ -43,9 +44,11 @@ export interface Normalization {
 
 /** What {@link loadData} returns. */
 export interface DataSplit {
+  /** Samples to train with. */
   readonly train: Dataset;
   /** Absent only if the data cannot be split (a single sample). */
   readonly test?: Dataset;
+  /** What was done to the inputs of both parts. */
   readonly normalization: Normalization;
   /** Things worth telling a person that are no errors: a missing CIFAR batch, a split made here. */
   readonly notices: string[];

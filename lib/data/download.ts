@@ -8,6 +8,7 @@ import { TinypropError } from '../errors';
 
 /** A checksum somebody published. */
 export interface Checksum {
+  /** Hash function. */
   readonly kind: 'sha256' | 'md5';
   /** Lower-case hexadecimal. */
   readonly value: string;
@@ -33,7 +34,9 @@ export interface DownloadOptions {
   readonly size?: number | undefined;
   /** All of them must agree. */
   readonly checksums?: readonly Checksum[] | undefined;
+  /** Stops with ERR_TINYPROP_ABORTED; what has arrived stays for the next call. */
   readonly signal?: AbortSignal | undefined;
+  /** Hears of every piece that was written. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Attempts per address; 4 if not given. */
   readonly attempts?: number | undefined;
@@ -47,7 +50,9 @@ export interface DownloadOptions {
 export interface DownloadResult {
   /** The address it came from. */
   readonly url: string;
+  /** Bytes of the whole file. */
   readonly size: number;
+  /** Checksum of the whole file, lower-case hexadecimal. */
   readonly sha256: string;
   /** Bytes that an earlier, interrupted download had left; 0 if none were used. */
   readonly resumed: number;

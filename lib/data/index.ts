@@ -4,7 +4,7 @@ export { applyNormalization, computeNormalization, type DataSplit, type Dataset,
 export { loadData } from './load';
 export { type NpyArray, type NpyData, parseNpy, readNpy, readNpz } from './npy';
 export type { LoadOptions } from './raw';
-export { type DataSpec, dataKinds, parseDataSpec } from './spec';
+export { type DataKind, type DataSpec, dataKinds, parseDataSpec } from './spec';
 export { type IndexSplit, stratifiedSplit } from './split';
 export { type DatasetEntry, datasets, type RemoteFile } from './catalog';
 export { type Checksum, type DownloadOptions, type DownloadProgress, type DownloadResult, downloadFile } from './download';
@@ -17,8 +17,10 @@ export {
   type GetDatasetOptions,
   getDataset,
   isDatasetCached,
+  type PublishedNote,
   type SourceRecord,
   specOf,
+  type VerifiedFile,
   type VerifyReport,
   verifyDataset,
 } from './registry';

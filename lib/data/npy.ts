@@ -20,7 +20,9 @@ export type NpyData =
 export interface NpyArray {
   /** NumPy's type string, such as `<f4`. */
   readonly dtype: string;
+  /** Extents, the slowest first; empty for a scalar. */
   readonly shape: readonly number[];
+  /** All values, the last axis fastest; bools are bytes 0 and 1. */
   readonly data: NpyData;
 }
 

@@ -12,17 +12,23 @@ const MANIFEST = 'tinyprop-data.json';
 
 /** Progress of {@link getDataset}. */
 export interface DatasetProgress {
+  /** Name of the data set. */
   readonly dataset: string;
+  /** Name of the file being fetched. */
   readonly file: string;
+  /** Downloading, unpacking, or taking checksums of what was unpacked. */
   readonly phase: 'download' | 'unpack' | 'hash';
   /** Bytes so far (phase download). */
   readonly received: number;
+  /** Bytes in all, if known (phase download). */
   readonly total: number | undefined;
 }
 
 /** Options of {@link getDataset}. */
 export interface GetDatasetOptions {
+  /** Stops with ERR_TINYPROP_ABORTED; what has arrived stays for the next call. */
   readonly signal?: AbortSignal;
+  /** Hears how far each file is. */
   readonly onProgress?: (progress: DatasetProgress) => void;
   /** Take the files from this address (a mirror) instead of the official ones; checksums still hold. */
   readonly baseUrl?: string;
@@ -34,8 +40,11 @@ export interface GetDatasetOptions {
 
 /** Where a downloaded file came from and what is known of its checksum. */
 export interface SourceRecord {
+  /** Name of the downloaded file. */
   readonly name: string;
+  /** Address it came from. */
   readonly url: string;
+  /** Bytes. */
   readonly size: number;
   /** Checksum of the bytes that arrived. */
   readonly sha256: string;
@@ -47,12 +56,15 @@ export interface SourceRecord {
 export interface FileRecord {
   /** Relative to the data set's folder, with `/`. */
   readonly path: string;
+  /** Bytes. */
   readonly size: number;
+  /** Checksum, lower-case hexadecimal. */
   readonly sha256: string;
 }
 
 /** What {@link getDataset} returns. */
 export interface DatasetLocation {
+  /** Name of the data set. */
   readonly name: string;
   /** Folder of the data set in the cache. */
   readonly dir: string;
@@ -60,17 +72,42 @@ export interface DatasetLocation {
   readonly spec: string;
   /** Nothing had to be downloaded. */
   readonly cached: boolean;
+  /** Every downloaded file with its checksum. */
   readonly sources: readonly SourceRecord[];
+}
+
+/** A file of the cache compared with its record. */
+export interface VerifiedFile {
+  /** Relative to the data set's folder, with `/`. */
+  readonly path: string;
+  /** As recorded, gone, or of another content. */
+  readonly status: 'ok' | 'missing' | 'changed';
+  /** Recorded sha256, lower-case hexadecimal. */
+  readonly expected: string;
+  /** Its sha256 now; absent if it is missing. */
+  readonly found?: string;
+}
+
+/** What is known of the origin of a downloaded file. */
+export interface PublishedNote {
+  /** Name of the downloaded file. */
+  readonly file: string;
+  /** `matched sha256 ...`, or `no published checksum; recorded sha256 ...`. */
+  readonly note: string;
 }
 
 /** What {@link verifyDataset} found. */
 export interface VerifyReport {
+  /** Name of the data set. */
   readonly name: string;
+  /** Its folder in the cache. */
   readonly dir: string;
+  /** Every file is there and as recorded. */
   readonly ok: boolean;
-  readonly files: readonly { readonly path: string; readonly status: 'ok' | 'missing' | 'changed'; readonly expected: string; readonly found?: string }[];
-  /** For every downloaded file: `matches sha256 of ...`, or `no published checksum; recorded sha256 ...`. */
-  readonly published: readonly { readonly file: string; readonly note: string }[];
+  /** Every file, in the order of the record. */
+  readonly files: readonly VerifiedFile[];
+  /** One note for every downloaded file. */
+  readonly published: readonly PublishedNote[];
 }
 
 interface Manifest {
@@ -156,7 +193,7 @@ export async function verifyDataset(
   const dir = path.join(options.cacheDir ?? dataCacheDir(), entry.name);
   const manifest = readManifest(dir);
   if (!manifest) throw fileError(dir, `the data set is not in the cache; run 'tinyprop data get ${entry.name}'`, { name: entry.name });
-  const files: VerifyReport['files'][number][] = [];
+  const files: VerifiedFile[] = [];
   for (const record of manifest.files) {
     const file = path.join(dir, ...record.path.split('/'));
     if (!isFile(file)) {

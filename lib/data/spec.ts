@@ -11,8 +11,18 @@ export interface DataSpec {
   readonly args: string[];
 }
 
+/** One kind of data specification. */
+export interface DataKind {
+  /** The word before the colon. */
+  readonly kind: string;
+  /** How it is written, such as `idx:DIR`. */
+  readonly form: string;
+  /** What it reads, in one line. */
+  readonly about: string;
+}
+
 /** Every kind of data specification, for help texts and error messages. */
-export const dataKinds: readonly { kind: string; form: string; about: string }[] = [
+export const dataKinds: readonly DataKind[] = [
   { kind: 'digits', form: 'digits', about: 'UCI optical digits, 8x8, shipped with the package' },
   { kind: 'idx', form: 'idx:DIR', about: 'MNIST layout: IDX files of images and labels, .gz or not' },
   { kind: 'cifar10', form: 'cifar10:DIR', about: 'CIFAR-10, binary version' },

@@ -3,7 +3,9 @@ import { Rng, rngPurpose } from './rng';
 
 /** Sample indices, both lists ascending. */
 export interface IndexSplit {
+  /** Samples to train with. */
   readonly train: Uint32Array;
+  /** Samples held out. */
   readonly test: Uint32Array;
 }
 
