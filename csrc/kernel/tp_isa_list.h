@@ -36,7 +36,7 @@
 TP_TARGET_BEGIN("fma")
 #endif
 #define TP_ISA_NAME scalar
-#define TP_FMA(a, b, c) __builtin_fmaf((a), (b), (c))
+#define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_scalar.h"
 #include "tp_isa_unit.inc"
 #if defined(__x86_64__)
@@ -47,7 +47,7 @@ TP_TARGET_END
 #if defined(__x86_64__)
 TP_TARGET_BEGIN("avx2,fma")
 #define TP_ISA_NAME avx2
-#define TP_FMA(a, b, c) __builtin_fmaf((a), (b), (c))
+#define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_avx2.h"
 #include "tp_isa_unit.inc"
 TP_TARGET_END

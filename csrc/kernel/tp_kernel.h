@@ -52,4 +52,19 @@ static inline __attribute__((unused)) float tp_fma_soft(float a, float b, float 
     return (float)s;
 }
 
+/* The fma instruction. clang for bare metal turns the builtin into a call of libm's fmaf (which may set errno, and rounds
+ * twice in some C libraries), so there the instruction is named. */
+#if defined(__clang__) && defined(__ARM_FEATURE_FMA) && !defined(__linux__) && !defined(__APPLE__)
+TP_INLINE float tp_fma_hard(float a, float b, float c) {
+#if defined(__aarch64__)
+    __asm__("fmadd %s0, %s1, %s2, %s0" : "+w"(c) : "w"(a), "w"(b));
+#else
+    __asm__("vfma.f32 %0, %1, %2" : "+t"(c) : "t"(a), "t"(b));
+#endif
+    return c;
+}
+#else
+#define tp_fma_hard(a, b, c) __builtin_fmaf((a), (b), (c))
+#endif
+
 #endif /* TINYPROP_TP_KERNEL_H */
