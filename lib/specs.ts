@@ -10,6 +10,8 @@ export interface ModelSpecContext {
   inputShape?: readonly number[];
   /** Number of classes (softmax cross-entropy). */
   classes?: number;
+  /** Labels that occur, where classes have no names: a model may have more outputs. */
+  labels?: number;
   /** Numbers per target of data without labels: `mlp` then regresses (mean squared error). */
   targetSize?: number;
 }
@@ -80,6 +82,9 @@ function mlp(spec: string, units: number[], context: ModelSpecContext): ModelJso
   // One sigmoid output separates two classes.
   const binary = outputs === 1;
   if (!(binary && context.classes === 2)) checkOutputs(spec, outputs, context.classes, `${context.classes} classes`);
+  if (context.labels !== undefined && context.labels > (binary ? 2 : outputs)) {
+    checkOutputs(spec, outputs, context.labels, `labels up to ${context.labels - 1}`);
+  }
   return chain.model(binary ? 'bce' : 'softmaxCrossEntropy');
 }
 
@@ -280,7 +285,7 @@ function rankedInput(spec: string, fallback: readonly number[], meaning: string,
 }
 
 function classesOf(context: ModelSpecContext, fallback: number): number {
-  return context.classes ?? fallback;
+  return context.classes ?? context.labels ?? fallback;
 }
 
 function checkOutputs(spec: string, outputs: number, expected: number | undefined, what: string): void {

@@ -14,6 +14,7 @@ import { type DataFlags, describeData, loadForTraining, parseAugment, specContex
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
+import { checkWritable } from './writable';
 
 /** Flags of `compare`. */
 export interface CompareFlags extends DataFlags, RecipeFlags {
@@ -37,6 +38,7 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (unknown !== undefined) {
     throw new TinypropError('ERR_TINYPROP_SPEC', `unknown method "${unknown}"; valid: ${policyNames.join(', ')}`, { method: unknown, valid: policyNames });
   }
+  if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
   const split = await loadForTraining(flags, context);

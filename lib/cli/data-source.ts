@@ -3,6 +3,7 @@ import { applyNormalization, type DataSplit, type Dataset, loadData, type Normal
 import type { AugmentOptions } from '../data/augment';
 import { TinypropError } from '../errors';
 import type { Context } from './context';
+import type { ModelSpecContext } from '../specs';
 import { defined } from './recipe';
 
 /** Flags that say which samples and how they are prepared. */
@@ -90,8 +91,16 @@ export function describeData({ train, test }: DataSplit): string {
   return `${train.name}: ${train.n} training${test ? ` and ${test.n} test` : ''} samples of ${train.inputShape.join('x')}${classes}`;
 }
 
+/** Highest label that occurs, plus one. */
+export function labelCount(labels: Uint32Array): number {
+  let highest = -1;
+  for (const label of labels) if (label > highest) highest = label;
+  return highest + 1;
+}
+
 /** What a model spec needs to know of the data. */
-export function specContext(train: Dataset): { inputShape: readonly number[]; classes?: number; targetSize?: number } {
+export function specContext(train: Dataset): ModelSpecContext {
   const { inputShape, classes, labels, targetSize } = train;
-  return { inputShape, ...(labels && classes && { classes: classes.length }), ...(!labels && targetSize !== undefined && { targetSize }) };
+  if (labels === undefined) return { inputShape, ...(targetSize !== undefined && { targetSize }) };
+  return { inputShape, ...(classes ? { classes: classes.length } : { labels: labelCount(labels) }) };
 }

@@ -35,7 +35,8 @@ const modelHelp = modelSpecs.map((m) => m.spec).join(', ');
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
   let code: number = exitCodes.ok;
   // Known before parsing, so that a wrong flag is reported in the form asked for.
-  let out = new Output(streams, { json: argv.includes('--json'), jsonl: argv.includes('--jsonl'), quiet: false });
+  const json = argv.includes('--json');
+  let out = new Output(streams, { json, jsonl: !json && argv.includes('--jsonl') });
   const register: Register = (command, action) => {
     command.action(async (...parameters: unknown[]) => {
       out = new Output(streams, command.opts<OutputOptions>());

@@ -59,8 +59,10 @@ export async function fileInfoCommand(path: string, { out }: Context): CommandRe
     out.text(`weights   sha256 ${weights}`);
     out.text(`sections  ${blob.sections.map(({ tag, data }) => `${tag} (${bytes(data.length)})`).join(', ')}`);
     out.text(`\n${textTable([{ head: 'tensor' }, { head: 'shape' }, { head: 'numbers', number: true }], tensors.map((t) => [t.name, t.shape.join('x'), count(t.size)]))}`);
-    if (recipe) out.text(`\nrecipe    ${Object.entries(recipe).map(([key, value]) => `${key} ${value}`).join(', ')}`);
-    if (progress) out.text(`progress  ${Object.entries(progress).map(([key, value]) => `${key} ${value}`).join(', ')}`);
+    // The file holds f32: seven digits are all there is.
+    const short = (value: string | number | boolean): string => String(typeof value === 'number' ? Number(value.toPrecision(7)) : value);
+    if (recipe) out.text(`\nrecipe    ${Object.entries(recipe).map(([key, value]) => `${key} ${short(value)}`).join(', ')}`);
+    if (progress) out.text(`progress  ${Object.entries(progress).map(([key, value]) => `${key} ${short(value)}`).join(', ')}`);
     out.text(`meta      ${JSON.stringify(model.meta)}`);
     return exitCodes.ok;
   } finally {

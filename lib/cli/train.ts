@@ -7,11 +7,12 @@ import { count, duration, loss, percent } from '../report/format';
 import { parseModelSpec } from '../specs';
 import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
-import { dataMeta, type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
+import { dataMeta, type DataFlags, describeData, labelCount, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { exitCodes } from './exit';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
+import { checkWritable } from './writable';
 
 /** Flags of `train`. */
 export interface TrainFlags extends DataFlags, RecipeFlags {
@@ -32,6 +33,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
   const start = await openStart(typed, explicit);
   try {
     const { flags } = start;
+    if (flags.out !== undefined) checkWritable('--out', flags.out);
     checkPolicyFlags([flags.policy as never], flags);
     const recipe = recipeOf(flags.policy, flags, flags.seed);
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
@@ -101,13 +103,7 @@ function modelSpec(flags: TrainFlags, split: DataSplit): ModelJson {
 function adapt(model: Model, flags: TrainFlags, split: DataSplit): void {
   if (flags.replaceHead !== undefined) model.replaceHead(flags.replaceHead);
   if (flags.freeze !== undefined) model.freeze(flags.freeze);
-  const classes = split.train.classes?.length;
-  if (model.loss === 'softmaxCrossEntropy' && classes !== undefined && classes !== model.outputSize) {
-    throw new TinypropError('ERR_TINYPROP_SHAPE', `the model has ${model.outputSize} outputs, but the data have ${classes} classes; --replace-head ${classes} gives it as many`, {
-      expected: classes,
-      found: model.outputSize,
-    });
-  }
+  checkClasses(model, split);
   if (flags.model === undefined || (flags.init === undefined && flags.resume === undefined)) return;
   const bare = (json: ModelJson): string => JSON.stringify(json.nodes.map(({ frozen: _, ...node }) => node));
   const named = Model.fromJSON(modelSpec(flags, split));
@@ -116,6 +112,19 @@ function adapt(model: Model, flags: TrainFlags, split: DataSplit): void {
   if (!same) {
     throw new TinypropError('ERR_TINYPROP_MISMATCH', `${flags.init ?? flags.resume} does not hold the model ${flags.model}; leave --model out to take the file's own`);
   }
+}
+
+/** Named classes must be as many as the outputs; labels alone must only fit. */
+function checkClasses(model: Model, split: DataSplit): void {
+  const { classes, labels } = split.train;
+  if (model.loss !== 'softmaxCrossEntropy' || labels === undefined) return;
+  const expected = classes?.length ?? labelCount(labels);
+  if (classes ? expected === model.outputSize : expected <= model.outputSize) return;
+  const has = classes ? `${expected} classes` : `labels up to ${expected - 1}`;
+  throw new TinypropError('ERR_TINYPROP_SHAPE', `the model has ${model.outputSize} outputs, but the data have ${has}; --replace-head ${expected} gives it as many`, {
+    expected,
+    found: model.outputSize,
+  });
 }
 
 async function save(model: Model, flags: TrainFlags, totals: EffortTotals): Promise<string | undefined> {

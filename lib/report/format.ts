@@ -37,7 +37,9 @@ export function count(n: number): string {
 
 /** A loss: four significant digits. */
 export function loss(value: number | undefined): string {
-  return value === undefined || !Number.isFinite(value) ? '-' : Number(value.toPrecision(4)).toString();
+  if (value === undefined || !Number.isFinite(value)) return '-';
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e5 || size < 1e-4) ? value.toExponential(2) : Number(value.toPrecision(4)).toString();
 }
 
 /** Mean of the finite values; `undefined` of none. */

@@ -92,6 +92,14 @@ describe('parseModelSpec', () => {
     expect(parseModelSpec('mlp:2607-256-128-64-32-1', { classes: 2 }).loss).toBe('bce');
   });
 
+  it('takes labels without names as the least number of outputs', () => {
+    expect(parseModelSpec('cnn-kws', { labels: 7 }).nodes.at(-1)).toMatchObject({ units: 7 });
+    expect(parseModelSpec('mlp:4-10', { labels: 7 }).nodes.at(-1)).toMatchObject({ units: 10 });
+    expect(parseModelSpec('mlp:4-1', { labels: 2 }).loss).toBe('bce');
+    expect(failure(() => parseModelSpec('mlp:4-6', { labels: 7 })).message).toContain('6 outputs, but the data have labels up to 6');
+    expect(failure(() => parseModelSpec('mlp:4-1', { labels: 3 })).message).toContain('labels up to 2');
+  });
+
   it('regresses when the data have targets instead of classes', () => {
     expect(parseModelSpec('mlp:4-3-2', { inputShape: [4], targetSize: 2 }).loss).toBe('mse');
     expect(failure(() => parseModelSpec('mlp:4-3-2', { inputShape: [4], targetSize: 3 })).message).toContain('2 outputs, but the data have 3 numbers per target');

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { scratch } from './harness';
+
+const bin = join(__dirname, '..', '..', '..', 'bin', 'tinyprop.js');
+const file = scratch();
+
+/** Runs the installed program as a process of its own. */
+function start(args: readonly string[], onErr: (text: string, kill: () => void) => void = () => undefined): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { out: '', err: '' };
+  child.stdout.on('data', (chunk: Buffer) => (text.out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => {
+    text.err += chunk.toString();
+    onErr(text.err, () => child.kill('SIGINT'));
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, ...text }));
+  });
+}
+
+describe('the program', () => {
+  it('exits with the code of the command', async () => {
+    expect(await start(['info', '--json'])).toMatchObject({ code: 0, err: '' });
+    expect((await start(['tran'])).code).toBe(2);
+  });
+
+  it('stops at Ctrl-C with a file that can be resumed', async () => {
+    const path = file('stopped.tpm');
+    const args = ['train', '--data', 'digits', '--model', 'mlp:64-512-512-10', '--policy', 'dense', '--epochs', '500', '--out', path];
+    let sent = false;
+    const stopped = await start(args, (err, kill) => {
+      if (!sent && err.includes('epoch ')) {
+        sent = true;
+        kill();
+      }
+    });
+    expect(stopped.code).toBe(130);
+    expect(stopped.err).toContain('continue with: tinyprop train --resume');
+    expect(existsSync(path)).toBe(true);
+    const info = await start(['info', path, '--json']);
+    const { progress } = JSON.parse(info.out) as { progress: { samples: number } };
+    expect(progress.samples).toBeGreaterThan(0);
+    expect(progress.samples).toBeLessThan(500 * 1438);
+  });
+
+  it('says in package.json where it is', () => {
+    const manifest = JSON.parse(readFileSync(join(bin, '..', '..', 'package.json'), 'utf8')) as { bin: Record<string, string> };
+    expect(manifest.bin['tinyprop']).toBe('bin/tinyprop.js');
+  });
+});
