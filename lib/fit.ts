@@ -280,10 +280,12 @@ export class Fit {
     const details = { epoch: epoch + 1, position: at, samples, ...(result.node === undefined ? {} : { node: result.node }) };
     if (code !== 'ERR_TINYPROP_LOSS' && code !== 'ERR_TINYPROP_DELTA') return new TinypropError(code, `${where}: ${errorCodes[code]}`, details);
     const what = code === 'ERR_TINYPROP_LOSS' ? 'the loss' : `the error of layer "${String(result.node)}"`;
+    const kept = code === 'ERR_TINYPROP_LOSS' ? 'this step changed no weight' : 'that layer and those below were not changed';
     const { lr } = this.native;
+    const advice = `The learning rate ${Number(lr.toPrecision(6))} is too high for this model, data and batch; try ${Number((lr / 10).toPrecision(3))} or a warm-up.`;
     return new TinypropError(
       code,
-      `${where}: training diverged: ${what} is no longer finite (${errorCodes[code]}). The learning rate ${lr} is too high for this model, data and batch; try ${Number((lr / 10).toPrecision(3))} or a warm-up.`,
+      `${where}: training diverged: ${what} is no longer finite (${kept}). ${advice}`,
       { ...details, lr },
     );
   }

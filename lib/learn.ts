@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { guard, isErrorCode, translate } from './addon';
-import { errorCodes, TinypropError } from './errors';
+import { TinypropError } from './errors';
 import type { ModelCore } from './model-core';
 import { nativeRecipe } from './recipe';
 import type { StepResult } from './results';
@@ -67,8 +67,9 @@ function stepError(core: ModelCore, error: unknown): unknown {
   if (code === 'ERR_TINYPROP_LOSS' || code === 'ERR_TINYPROP_DELTA') {
     const layer = code === 'ERR_TINYPROP_DELTA' && message ? ` of layer "${message}"` : '';
     const what = code === 'ERR_TINYPROP_LOSS' ? 'the loss' : `the error${layer}`;
-    const lr = core.recipe?.lr ?? 0;
-    return new TinypropError(code, `step: training diverged: ${what} is no longer finite; ${errorCodes[code]}. The learning rate ${lr} is probably too high.`, {
+    const lr = Number((core.recipe?.lr ?? 0).toPrecision(6));
+    const kept = code === 'ERR_TINYPROP_LOSS' ? 'no weight was changed' : 'that layer and those below were not changed';
+    return new TinypropError(code, `step: training diverged: ${what} is no longer finite (${kept}). The learning rate ${lr} is probably too high.`, {
       lr,
       ...(layer === '' ? {} : { node: message }),
     });

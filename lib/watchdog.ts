@@ -36,6 +36,7 @@ const windowSamples = 512;
 export class Watchdog {
   private readonly silent: number[];
   private readonly warned = new Set<string>();
+  private readonly lr: number;
   private windowLoss = 0;
   private windowCount = 0;
   private badWindows = 0;
@@ -44,6 +45,7 @@ export class Watchdog {
     private readonly options: WatchdogOptions,
     private readonly emit: (event: WarningEvent) => void,
   ) {
+    this.lr = Number(options.lr.toPrecision(6));
     this.silent = new Array<number>(options.layers.length).fill(0);
   }
 
@@ -61,7 +63,8 @@ export class Watchdog {
   }
 
   private checkDead(sums: Totals): void {
-    const { layers, lr } = this.options;
+    const { layers } = this.options;
+    const { lr } = this;
     const output = layers.at(-1);
     // No error at the output is a sample learnt by heart, not a dead net.
     if (output === undefined || sums.trained === 0 || sums.layer(output.layer).worked === 0) return;
@@ -80,7 +83,8 @@ export class Watchdog {
   }
 
   private checkLoss(sums: Totals): void {
-    const { constantLoss, bounded, lr } = this.options;
+    const { constantLoss, bounded } = this.options;
+    const { lr } = this;
     this.windowLoss += sums.loss * sums.samples;
     this.windowCount += sums.samples;
     if (this.windowCount < windowSamples) return;
@@ -98,7 +102,8 @@ export class Watchdog {
 
   /** Looks at the sums of a whole epoch. */
   epoch(sums: Totals, epoch: number): void {
-    const { constantLoss, majority, lr } = this.options;
+    const { constantLoss, majority } = this.options;
+    const { lr } = this;
     const spread = Math.max(0.02, 3 * Math.sqrt((majority * (1 - majority)) / Math.max(1, sums.samples)));
     const guessing = majority >= 1 || sums.accuracy <= majority + spread;
     if (!guessing || !(sums.loss >= 0.95 * constantLoss) || constantLoss === 0) return;
