@@ -41,7 +41,7 @@ TP_KERNEL(leaky_f32, void, (float *y, const float *x, float slope, uint32_t n))
 TP_KERNEL(leaky_back_f32, void, (float *d, const float *y, float slope, uint32_t n))
 TP_KERNEL(sigmoid_f32, void, (float *y, const float *x, uint32_t n))
 TP_KERNEL(tanh_f32, void, (float *y, const float *x, uint32_t n))
-/* softmax of z; returns log(sum exp(z - max)) + max; p may be NULL */
+/* softmax of z; returns log(sum exp(z - max z)); p may be NULL */
 TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 /* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
