@@ -95,7 +95,7 @@ function version(): string {
 function addDemo(program: Command, register: Register): void {
   const command = program.command('demo').description('compare all methods on handwritten digits; writes report.html');
   command
-    .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
+    .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 5)
     .option('--epochs <n>', 'passes over the training samples', flag.integerFlag(1), 30)
     .option('--report <file>', 'where the report goes', 'report.html')
     .option('--no-report', 'write no report');
