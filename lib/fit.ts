@@ -61,6 +61,7 @@ export class Fit {
     this.augmenter = job.augment === undefined ? null : new Augmenter(job.augment, train.inputShape, this.native.seed);
     if (job.resume) this.checkResume();
     else core.rebuild(core.native, this.native);
+    core.fitSamples = train.n;
     const { plan } = core;
     this.totals = new Totals(plan.layers);
     this.chunk = new ChunkSize(batch, plan.macsForward + plan.macsBackward, job.chunkMs);
@@ -76,7 +77,7 @@ export class Fit {
   }
 
   private checkResume(): void {
-    const { recipe, plan, net } = this.core;
+    const { recipe } = this.core;
     if (recipe === null) {
       throw new TinypropError('ERR_TINYPROP_MODE', 'fit: resume: the model has no training state; save it with { state: true }');
     }
@@ -84,14 +85,14 @@ export class Fit {
     if (differences.length > 0) {
       throw new TinypropError('ERR_TINYPROP_RECIPE', `fit: resume: the recipe is not that of the saved state (${differences.join('; ')})`, { differences });
     }
-    const { batches, samples } = guard('fit', () => net.progress());
-    const done = Math.floor(batches / this.batchesPerEpoch) * this.job.train.n + (batches % this.batchesPerEpoch) * (this.job.recipe.batch ?? 1);
-    if (samples !== done || plan.training === 0) {
-      throw new TinypropError(
-        'ERR_TINYPROP_MISMATCH',
-        `fit: resume: the state has seen ${samples} samples in ${batches} batches, which does not fit ${this.job.train.n} training samples: it was made with other data or by step()`,
-        { samples, batches, n: this.job.train.n },
-      );
+    const { fitSamples } = this.core;
+    const { n } = this.job.train;
+    if (fitSamples !== n) {
+      const made = fitSamples === null ? 'by step(), not by fit' : `on ${fitSamples} samples`;
+      throw new TinypropError('ERR_TINYPROP_MISMATCH', `fit: resume: the training state was made ${made}, the data have ${n}`, {
+        expected: fitSamples,
+        found: n,
+      });
     }
   }
 

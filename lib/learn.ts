@@ -91,6 +91,7 @@ export function stepModel(core: ModelCore, x: Float32Array, y: number | Float32A
     throw stepError(core, error);
   }
   core.fresh = false;
+  core.fitSamples = null;
   return record.read();
 }
 

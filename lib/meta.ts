@@ -4,6 +4,9 @@ import { TinypropError } from './errors';
 /** Tag of the section of a model file that holds {@link Model.meta}. @internal */
 export const metaTag = 'META';
 
+/** Tag of the section that says which fit the training state belongs to. @internal */
+export const fitTag = 'FITS';
+
 /** Sorted keys at every depth, so that equal objects give equal bytes. */
 function canonical(value: unknown, path: string): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
@@ -28,12 +31,12 @@ export function encodeMeta(meta: Record<string, unknown>): Uint8Array {
 }
 
 /** @throws TinypropError `ERR_TINYPROP_BLOB` if the bytes are not a JSON object. @internal */
-export function decodeMeta(bytes: Uint8Array): Record<string, unknown> {
+export function decodeMeta(bytes: Uint8Array, tag = metaTag): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (cause) {
-    throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: the section META is not JSON', {}, cause);
+    throw new TinypropError('ERR_TINYPROP_BLOB', `model file: the section ${tag} is not JSON`, {}, cause);
   }
-  throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: the section META is not a JSON object');
+  throw new TinypropError('ERR_TINYPROP_BLOB', `model file: the section ${tag} is not a JSON object`);
 }

@@ -44,6 +44,8 @@ export class ModelCore {
   recipe: NativeRecipe | null;
   /** No weights were ever set: `configure` still initialises them from its seed. */
   fresh: boolean;
+  /** Size of the training set whose order the training state follows; null: the state is not that of a fit. */
+  fitSamples: number | null = null;
   /** Sections of the model file that this version does not know; kept for the next save. */
   sections: NativeSection[] = [];
 
@@ -135,6 +137,7 @@ export class ModelCore {
     this.native = native;
     this.recipe = recipe;
     this.net = net;
+    this.fitSamples = null;
     this.planCache = null;
     this.specCache = null;
     this.record = null;

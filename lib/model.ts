@@ -11,7 +11,7 @@ import { foldedTensors } from './fold';
 import { planOf, type LossName, type ModelJson } from './graph';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
-import { decodeMeta, encodeMeta, metaTag } from './meta';
+import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
 import { ModelCore, coreFromJson } from './model-core';
 import { planReport, type PlanReport } from './plan';
 import { predictSamples } from './predict';
@@ -129,7 +129,10 @@ export class Model {
       const model = new Model(core);
       const meta = blob.sections.find((section) => section.tag === metaTag);
       if (meta !== undefined) model.meta = decodeMeta(meta.data);
-      const others = blob.sections.filter((section) => section.tag !== metaTag);
+      const fit = blob.sections.find((section) => section.tag === fitTag);
+      const samples = fit && blob.hasState ? decodeMeta(fit.data, fitTag)['samples'] : null;
+      core.fitSamples = typeof samples === 'number' ? samples : null;
+      const others = blob.sections.filter(({ tag }) => tag !== metaTag && tag !== fitTag);
       core.sections = others.filter((section) => !isCoreSection(core, section.tag));
       return model;
     } catch (error) {
@@ -168,6 +171,8 @@ export class Model {
     const meta = { ...this.meta, ...options.meta };
     const sections = [...this.core.sections];
     if (Object.keys(meta).length > 0) sections.unshift({ tag: metaTag, data: encodeMeta(meta) });
+    const { fitSamples } = this.core;
+    if (options.state === true && fitSamples !== null) sections.unshift({ tag: fitTag, data: encodeMeta({ samples: fitSamples }) });
     if (options.state === true && this.core.recipe === null) {
       throw new TinypropError('ERR_TINYPROP_MODE', 'save: the model has no training state: configure or train it first');
     }
