@@ -277,7 +277,9 @@ function sizeError(spec: string, found: readonly number[], expected: readonly nu
 }
 
 function rankedInput(spec: string, fallback: readonly number[], meaning: string, context: ModelSpecContext): readonly number[] {
-  const shape = context.inputShape ?? fallback;
+  const given = context.inputShape ?? fallback;
+  // A grey image or a spectrogram may come without its channel.
+  const shape = given.length === 2 && fallback.length === 3 ? [...given, 1] : given;
   if (shape.length !== fallback.length) {
     throw new TinypropError('ERR_TINYPROP_SHAPE', `model "${spec}" takes ${meaning}, but a sample of the data is ${shape.join('x')}`, { spec, found: [...shape] });
   }

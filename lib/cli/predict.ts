@@ -85,7 +85,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
   const path = flags.input as string;
   const { shape, data } = await readNpy(path);
   const size = model.inputShape.reduce((product, extent) => product * extent, 1);
-  const x = Float32Array.from(data as ArrayLike<number>);
+  const x = Float32Array.from(data as ArrayLike<number | bigint>, Number);
   const n = x.length / size;
   const single = x.length === size;
   if (!single && (shape[0] !== n || n < 1)) {
@@ -95,7 +95,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
       found: [...shape],
     });
   }
-  if (normalization) applyNormalization(x, model.inputShape.at(-1) as number, normalization);
+  if (normalization) applyNormalization(x, normalization.mean.length, normalization);
   const limited = Math.min(n, flags.limit ?? n);
   return { name: path, x: x.subarray(0, limited * size), n: limited, inputShape: model.inputShape };
 }

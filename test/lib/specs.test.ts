@@ -159,6 +159,12 @@ describe('parseModelSpec', () => {
     expect(model.nodes.at(-1)).toMatchObject({ op: 'dense', units: classes });
   });
 
+  it('gives a grey image or a spectrogram its channel', () => {
+    expect(parseModelSpec('cnn-kws', { inputShape: [49, 10], classes: 10 }).input).toEqual([49, 10, 1]);
+    expect(parseModelSpec('cnn-mnist', { inputShape: [28, 28] }).input).toEqual([28, 28, 1]);
+    expect(failure(() => parseModelSpec('cnn-kws', { inputShape: [490] })).message).toContain('a sample of the data is 490');
+  });
+
   it('shrinks the keyword net to 4x1 positions', () => {
     const model = parseModelSpec('cnn-kws');
     expect(forwardMacs(model)).toBe(25 * 5 * 16 * 9 + 13 * 3 * 32 * 144 + 7 * 2 * 32 * 288 + 4 * 32 * 288 + 128 * 12);
