@@ -55,7 +55,7 @@ static tp_status tp_recipe_check(const tp_recipe *r, float bound, uint32_t *warn
     if (policy->check != NULL && !policy->check(&r->policy_params)) { return TP_E_RECIPE; }
     if (policy->learn != NULL) {
         float theta = tp_recipe_theta(&r->policy_params);
-        if (!(theta < 1.0f)) { return TP_E_RECIPE; } /* would never train */
+        if (!(theta < 1.0f) || !tp_finite(theta)) { return TP_E_RECIPE; } /* would never train */
         if (theta < 0.0f) { *warnings |= TP_WARN_THETA_NEGATIVE; }
         if (r->policy_params.alpha_mode == TP_MAX_ANALYTIC && !(bound > 0.0f)) { return TP_E_RECIPE; }
     }
