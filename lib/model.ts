@@ -120,6 +120,7 @@ export class Model {
    */
   static fromBytes(bytes: Uint8Array): Model {
     if (!(bytes instanceof Uint8Array)) throw new TinypropError('ERR_TINYPROP_ARG', 'model file: expected a Uint8Array');
+    if (bytes.length === 0) throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: it is empty');
     const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const blob = guard('model file', () => addon().readBlob(owned));
     const core = new ModelCore(blob.model, blob.hasState ? blob.recipe : null, false);

@@ -95,7 +95,7 @@ export function constantLoss(targets: Targets, spec: TargetSpec): { loss: number
     let majority = 0;
     for (const count of counts) {
       const share = count / targets.length;
-      if (share > 0) loss -= share * Math.log(share);
+      if (share > 0) loss += share * Math.log(1 / share);
       majority = Math.max(majority, share);
     }
     return { loss, majority };
