@@ -87,7 +87,8 @@ export function parseAugment(text: string): AugmentOptions {
 
 /** One line about a data set: `digits: 1437 training and 360 test samples of 8x8x1, 10 classes`. */
 export function describeData({ train, test }: DataSplit): string {
-  const classes = train.classes ? `, ${train.classes.length} classes` : '';
+  const { labels } = train;
+  const classes = train.classes ? `, ${train.classes.length} classes` : labels ? `, labels 0 to ${labelCount(labels) - 1}` : '';
   return `${train.name}: ${train.n} training${test ? ` and ${test.n} test` : ''} samples of ${train.inputShape.join('x')}${classes}`;
 }
 
