@@ -51,9 +51,10 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     if (status != TP_OK) { return status; }
     bool overflow = false;
     p->n_out = tp_mul(tp_mul(p->out.h, p->out.w, &overflow), p->out.c, &overflow);
+    (void)tp_align_up(tp_mul(p->n_out, 4, &overflow), TP_ALIGN, &overflow);
+    if (overflow) { return TP_E_LIMIT; }
     if (p->n_out == 0) { return TP_E_SHAPE; }
     if (ops->plan != NULL) { ops->plan(p, &overflow); }
-    (void)tp_mul(p->n_out, 4, &overflow);
     p->layer = TP_NO_OFFSET;
     if ((ops->flags & TP_LAYER_WEIGHTS) != 0) {
         if (plan->n_layers == TP_MAX_LAYERS) { return TP_E_LIMIT; }
@@ -203,10 +204,11 @@ static bool tp_plan_buffer(tp_plan *plan, uint32_t b, tp_buffer *out) {
     return p->backward != 0 && p->err_owner == b / 2u;
 }
 
-/* Lowest offset where `want` meets no placed buffer that lives at the same time. */
+/* Lowest offset where `want` meets no placed buffer that lives at the same time. Ends at the first overflow: offsets that
+ * wrap could move for ever. */
 static uint32_t tp_plan_fit(tp_plan *plan, const tp_buffer *want, bool *overflow) {
     uint32_t at = 0;
-    for (bool moved = true; moved;) {
+    for (bool moved = true; moved && !*overflow;) {
         moved = false;
         for (uint32_t b = 0; b < 2u * plan->n_nodes; b++) {
             tp_buffer other;
