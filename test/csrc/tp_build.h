@@ -143,6 +143,30 @@ static tp_status tp_live_open(tp_live *v, const tp_graph *g, const tp_recipe *re
     return status == TP_OK ? tp_net_init(&v->net) : status;
 }
 
+/* Moves the net to an arena in which every activation and error has memory of its own. */
+static void tp_live_spread(tp_live *v) {
+    tp_plan *plan = v->plan;
+    uint32_t at = plan->acts_at;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        tp_plan_node *p = &plan->node[i];
+        uint32_t bytes = (p->n_out * 4u + TP_ALIGN - 1u) / TP_ALIGN * TP_ALIGN;
+        if (p->act != TP_ACT_INPUT) {
+            p->act = at;
+            at += bytes;
+        }
+        if (p->err != TP_NO_OFFSET) {
+            p->err = at;
+            at += bytes;
+        }
+    }
+    plan->scratch_at = at;
+    plan->arena_bytes = at + plan->scratch_bytes;
+    uint8_t *arena = (uint8_t *)tp_alloc(plan->arena_bytes);
+    memcpy(arena, v->arena, plan->acts_at);
+    free(v->arena);
+    v->arena = v->net.arena = arena;
+}
+
 /* Gives biases and normalisations values that matter. */
 static void tp_live_scramble(tp_live *v, uint64_t seed) {
     tp_tensor t;

@@ -116,25 +116,6 @@ static void tp_evaluation(void) {
     tp_live_close(&w);
 }
 
-/* Every activation and error in memory of its own: what the plan would be without sharing. */
-static void tp_plan_apart(tp_plan *plan) {
-    uint32_t at = plan->acts_at;
-    for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        tp_plan_node *p = &plan->node[i];
-        uint32_t bytes = (p->n_out * 4u + TP_ALIGN - 1u) / TP_ALIGN * TP_ALIGN;
-        if (p->act != TP_ACT_INPUT) {
-            p->act = at;
-            at += bytes;
-        }
-        if (p->err != TP_NO_OFFSET) {
-            p->err = at;
-            at += bytes;
-        }
-    }
-    plan->scratch_at = at;
-    plan->arena_bytes = at + plan->scratch_bytes;
-}
-
 /* A few steps; a hash over parameters, state and records. */
 static uint64_t tp_trajectory(const char *policy, const char *optimizer, uint32_t batch, uint32_t poison, const tp_kernels *k, bool apart) {
     tp_recipe recipe = tp_recipe_of(policy, optimizer, batch, 0.05f);
@@ -142,15 +123,7 @@ static uint64_t tp_trajectory(const char *policy, const char *optimizer, uint32_
     tp_live v = tp_open_case(&recipe, &d);
     uint64_t hash = 0;
     v.net.kernels = k;
-    if (apart) {
-        uint8_t *arena = v.arena;
-        uint32_t kept = v.plan->acts_at;
-        tp_plan_apart(v.plan);
-        v.arena = (uint8_t *)tp_alloc(v.plan->arena_bytes);
-        memcpy(v.arena, arena, kept);
-        v.net.arena = v.arena;
-        free(arena);
-    }
+    if (apart) { tp_live_spread(&v); }
     for (uint32_t i = 0; i < 5; i++) {
         tp_batch b = tp_data_batch(&d, batch > 1 ? 0 : i % 4u, i == 3 && batch > 1 ? batch - 1u : batch);
         tp_live_poison(&v, poison);
