@@ -35,6 +35,7 @@ const modelHelp = modelSpecs.map((m) => m.spec).join(', ');
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
   let code: number = exitCodes.ok;
   // Known before parsing, so that a wrong flag is reported in the form asked for.
+  if (streams === process) endWithReader();
   const json = argv.includes('--json');
   let out = new Output(streams, { json, jsonl: !json && argv.includes('--jsonl') });
   const register: Register = (command, action) => {
@@ -55,6 +56,14 @@ export async function main(argv: readonly string[], streams: Streams = process):
   } catch (error) {
     return fail(error, out);
   }
+}
+
+/** `tinyprop predict ... | head`: the reader has what it wants, which is no error. */
+function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(exitCodes.ok);
+  });
 }
 
 /** Prints an error once, in the form asked for. */

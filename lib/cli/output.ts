@@ -39,7 +39,8 @@ export class Output {
 
   /** Columns of the terminal. */
   get columns(): number {
-    return this.streams.stderr.columns ?? 80;
+    // A terminal that does not know its width says 0.
+    return this.streams.stderr.columns || 80;
   }
 
   /** Data for people; not printed when a program reads. */

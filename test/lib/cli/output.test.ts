@@ -60,6 +60,13 @@ describe('Output', () => {
   });
 });
 
+describe('columns', () => {
+  it('is 80 where the terminal does not say', () => {
+    const { streams } = capture(true);
+    expect(new Output({ ...streams, stderr: { write: () => true, columns: 0 } }, {}).columns).toBe(80);
+  });
+});
+
 describe('textTable', () => {
   it('aligns numbers to the right and leaves no trailing blanks', () => {
     expect(textTable([{ head: 'name' }, { head: 'n', number: true }, { head: 'x' }], [['a', '1', ''], ['long', '100', 'y']])).toBe(

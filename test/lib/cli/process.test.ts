@@ -48,6 +48,17 @@ describe('the program', () => {
     expect(progress.samples).toBeLessThan(500 * 1438);
   });
 
+  it('ends quietly when its reader has enough', async () => {
+    const path = file('pipe.tpm');
+    await start(['train', '--data', 'digits', '--model', 'mlp:64-10', '--epochs', '1', '--out', path]);
+    const child = spawn(process.execPath, [bin, 'predict', '--model', path, '--data', 'digits', '--split', 'train', '--jsonl'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let err = '';
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    child.stdout.once('data', () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect([code, err]).toEqual([0, '']);
+  });
+
   it('says in package.json where it is', () => {
     const manifest = JSON.parse(readFileSync(join(bin, '..', '..', 'package.json'), 'utf8')) as { bin: Record<string, string> };
     expect(manifest.bin['tinyprop']).toBe('bin/tinyprop.js');
