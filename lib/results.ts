@@ -29,6 +29,7 @@ export interface StepResult {
   readonly worked: number[];
   /** `sum|delta|`. */
   readonly l1: number[];
+  /** Multiply-accumulates of this step. */
   readonly macs: StepMacs;
 }
 
@@ -106,7 +107,10 @@ export class Totals {
   private readonly sums: Float64Array;
 
   /** @internal */
-  constructor(readonly layers: number) {
+  constructor(
+    /** Number of weight layers. */
+    readonly layers: number,
+  ) {
     this.sums = new Float64Array(totalFields.length + layers * layerFields);
   }
 
