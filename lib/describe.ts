@@ -33,8 +33,15 @@ export interface Description {
   readonly isas: readonly DescribedRow[];
   /** Statuses of the C functions. */
   readonly statuses: readonly DescribedRow[];
-  /** Limits: bytes of a name, nodes and weight layers of a model. */
-  readonly limits: { readonly nameBytes: number; readonly nodes: number; readonly layers: number };
+  /** What a model cannot exceed. */
+  readonly limits: {
+    /** Bytes of a node's name. */
+    readonly nameBytes: number;
+    /** Nodes of a model. */
+    readonly nodes: number;
+    /** Weight layers of a model. */
+    readonly layers: number;
+  };
 }
 
 /**

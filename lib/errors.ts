@@ -3,6 +3,8 @@
 /**
  * Stable error codes. The first block mirrors the C statuses (`TP_E_*` in `tinyprop.h`; a test compares the
  * two lists), the second belongs to the Node side alone.
+ *
+ * @enum
  */
 export const errorCodes = {
   ERR_TINYPROP_ARG: 'an argument has the wrong type or value',

@@ -3,9 +3,11 @@ import type { Totals } from './results';
 
 /** Comes after every chunk of about 50 ms. Sums are those of the epoch so far. */
 export interface ProgressEvent {
+  /** Tells the events apart. */
   readonly type: 'progress';
   /** Epoch at hand, from 1. */
   readonly epoch: number;
+  /** Epochs of this fit. */
   readonly epochs: number;
   /** Batches of this epoch that are done, skipped ones included. */
   readonly batch: number;
@@ -33,9 +35,11 @@ export interface ProgressEvent {
 
 /** Comes at the end of every epoch. */
 export interface EpochEvent {
+  /** Tells the events apart. */
   readonly type: 'epoch';
   /** The epoch that ended, from 1. */
   readonly epoch: number;
+  /** Epochs of this fit. */
   readonly epochs: number;
   /** Mean training loss, before each sample's update. */
   readonly trainLoss: number;
@@ -45,8 +49,11 @@ export interface EpochEvent {
   readonly testLoss?: number;
   /** Accuracy on the test data, if it was evaluated, 0 to 1. */
   readonly testAccuracy?: number;
+  /** E_bwd of this epoch (docs/ALGORITHM.md section 6). */
   readonly effortBackward: number;
+  /** E_tot of this epoch. */
   readonly effortTotal: number;
+  /** Share of samples trained; the others were skipped. */
   readonly trainedFraction: number;
   /** Share of the dense backward work that was really executed. */
   readonly rowsWorked: number;
@@ -59,16 +66,21 @@ export type WarningCode = 'dead-units' | 'diverging' | 'not-learning' | 'theta-n
 
 /** Training goes badly; comes once per cause and layer. */
 export interface WarningEvent {
+  /** Tells the events apart. */
   readonly type: 'warning';
+  /** What is wrong; stable. */
   readonly code: WarningCode;
   /** The layer at fault, if one is. */
   readonly layer?: string;
+  /** The same for people, with the layer, what was seen, and what helps. */
   readonly message: string;
 }
 
 /** The last event. */
 export interface EndEvent {
+  /** Tells the events apart. */
   readonly type: 'end';
+  /** What `fit` resolves with. */
   readonly result: FitResult;
 }
 
@@ -83,16 +95,23 @@ export interface FitResult {
   readonly loss: number;
   /** Accuracy of the same, 0 to 1. */
   readonly accuracy: number;
+  /** E_bwd (docs/ALGORITHM.md section 6). */
   readonly effortBackward: number;
+  /** E_tot. */
   readonly effortTotal: number;
+  /** Share of samples trained; the others were skipped. */
   readonly trainedFraction: number;
+  /** Share of the dense backward work that was really executed. */
   readonly rowsWorked: number;
   /** Training time, evaluations not included. */
   readonly seconds: number;
   /** The signal ended it; the model is usable and can be resumed. */
   readonly aborted: boolean;
+  /** One event for every epoch of this call. */
   readonly history: EpochEvent[];
+  /** Every warning of this call. */
   readonly warnings: WarningEvent[];
+  /** Samples, work and rows, summed over this call. */
   readonly totals: Totals;
 }
 

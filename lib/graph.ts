@@ -23,10 +23,13 @@ export interface NodeJson {
 
 /** A model without its weights: what {@link Model.toJSON} writes and {@link Model.fromJSON} reads. */
 export interface ModelJson {
+  /** Says what this document is. */
   format: 'tinyprop-model';
+  /** Version of the format. */
   version: 1;
   /** Shape of one sample: `[features]`, `[time, channels]` or `[height, width, channels]`. */
   input: number[];
+  /** Loss that training minimises. */
   loss: LossName;
   /** In topological order; the last one is the output. */
   nodes: NodeJson[];

@@ -28,6 +28,7 @@ export type Init = 'heUniform' | 'glorotUniform';
 
 /** One layer before it is placed in a graph: an operation and its attributes. */
 export interface LayerSpec {
+  /** What the layer is. */
   readonly op: LayerOp;
   /** Unique name, at most 31 bytes; without it the model calls it `dense1`, `dense2`, `relu1` ... */
   readonly name?: string;

@@ -20,9 +20,13 @@ export interface PlanRam {
 
 /** One node of the model. */
 export interface PlanNode {
+  /** Name in the model. */
   readonly name: string;
+  /** What it is: `dense`, `conv2d`, `relu` ... */
   readonly op: string;
+  /** Shape of its first input, without the batch. */
   readonly inputShape: number[];
+  /** Shape of its output, without the batch. */
   readonly outputShape: number[];
   /** Bytes of its parameters. */
   readonly paramBytes: number;
@@ -34,8 +38,15 @@ export interface PlanNode {
   readonly select: string | null;
   /** Has parameters that train. */
   readonly trainable: boolean;
-  /** Multiply-accumulates of one sample: forward, weight gradients, input errors. */
-  readonly macs: { readonly forward: number; readonly dw: number; readonly dx: number };
+  /** Multiply-accumulates of one sample, dense training. */
+  readonly macs: {
+    /** Forward pass. */
+    readonly forward: number;
+    /** Weight gradients. */
+    readonly dw: number;
+    /** Errors of the input. */
+    readonly dx: number;
+  };
 }
 
 /** What a model needs, exact: the core's own plan, valid on every target. */
@@ -52,6 +63,7 @@ export interface PlanReport {
   readonly macsForward: number;
   /** Multiply-accumulates of the backward pass of one sample, dense training. */
   readonly macsBackward: number;
+  /** Every node, in topological order. */
   readonly nodes: PlanNode[];
 }
 

@@ -1,9 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** How the maximum of a layer's error `sum|delta|` follows what is seen (docs/ALGORITHM.md section 2). */
-export type YmaxMode = 'running' | 'epoch' | 'analytic' | { readonly decay: number } | { readonly fixed: number };
+export type YmaxMode =
+  | 'running'
+  | 'epoch'
+  | 'analytic'
+  | {
+      /** Factor per sample, 0 to 1: the maximum forgets. */
+      readonly decay: number;
+    }
+  | {
+      /** The maximum itself, > 0. */
+      readonly fixed: number;
+    };
 /** The same for the decision's maximum; `auto`: `analytic` where the loss bounds it, else `{decay: 0.9995}`. */
-export type AlphaMode = 'auto' | 'analytic' | 'running' | { readonly decay: number } | { readonly fixed: number };
+export type AlphaMode =
+  | 'auto'
+  | 'analytic'
+  | 'running'
+  | {
+      /** Factor per sample, 0 to 1: the maximum forgets. */
+      readonly decay: number;
+    }
+  | {
+      /** The maximum itself, > 0. */
+      readonly fixed: number;
+    };
 /** What a convolution selects: elements of the error map, whole channels, or by shape (section 5). */
 export type SelectMode = 'element' | 'channel' | 'auto';
 /** A named set of parameters. */

@@ -5,7 +5,9 @@ export type ScheduleUnit = 'epochs' | 'batches';
 
 /** Learning rate as a function of the batches seen, skipped ones included. */
 export interface ScheduleSpec {
+  /** Which curve. */
   readonly schedule: 'constant' | 'cosine' | 'step';
+  /** What `warmup`, `total` and `every` count. */
   readonly unit: ScheduleUnit;
   /** Warm-up: the rate rises in equal steps to lr; 0: none. */
   readonly warmup: number;

@@ -17,7 +17,12 @@ export interface ModelSpecContext {
 }
 
 /** The forms {@link parseModelSpec} understands, for help texts and error messages. */
-export const modelSpecs: readonly { spec: string; description: string }[] = [
+export const modelSpecs: readonly {
+  /** Example of the spec. */
+  spec: string;
+  /** What it builds. */
+  description: string;
+}[] = [
   { spec: 'mlp:784-256-128-64-32-10', description: 'dense layers, ReLU between; one output: sigmoid and binary cross-entropy' },
   { spec: 'cnn-mnist', description: '3 convolutions 3x3 (8, 16, 32) and dense 64; image input, 28x28x1 unless the data say otherwise' },
   { spec: 'cnn1d-har', description: '3 convolutions over time (16, 32, 32) and dense 64; input 128x9 unless the data say otherwise' },

@@ -36,7 +36,12 @@ export interface FitOptions {
    */
   resume?: boolean;
   /** Writes the model with its state to `path` every `every` (default 1) epochs, and when aborted. */
-  checkpoint?: { path: string; every?: number };
+  checkpoint?: {
+    /** File that is replaced, whole or not at all. */
+    path: string;
+    /** Epochs between two files, >= 1. */
+    every?: number;
+  };
 }
 
 /**
