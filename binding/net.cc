@@ -4,326 +4,345 @@
 namespace tinyprop {
 
 Napi::Function Net::Define(Napi::Env env) {
-  return DefineClass(
-      env, "Net",
-      {InstanceMethod<&Net::Call<tp_net_init>>("init"), InstanceMethod<&Net::Call<tp_net_reset_state>>("resetState"),
-       InstanceMethod<&Net::Call<tp_net_epoch_begin>>("epochBegin"),
-       InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"), InstanceMethod<&Net::Step>("step"),
-       InstanceMethod<&Net::Run>("run"), InstanceMethod<&Net::RunNow>("runNow"),
-       InstanceMethod<&Net::Tensors>("tensors"), InstanceMethod<&Net::ReadTensor>("readTensor"),
-       InstanceMethod<&Net::WriteTensor>("writeTensor"), InstanceMethod<&Net::Save>("save"),
-       InstanceMethod<&Net::Load>("load"), InstanceMethod<&Net::Plan>("plan"), InstanceMethod<&Net::Recipe>("recipe"),
-       InstanceMethod<&Net::Progress>("progress"), InstanceMethod<&Net::SetTrace>("setTrace"),
-       InstanceMethod<&Net::CopyParamsFrom>("copyParamsFrom"), InstanceMethod<&Net::Kernels>("kernels"),
-       InstanceMethod<&Net::IsBusy>("isBusy"), InstanceMethod<&Net::Stop>("stop"),
-       InstanceMethod<&Net::Close>("close")});
+    return DefineClass(env, "Net",
+                       {InstanceMethod<&Net::Call<tp_net_init>>("init"),
+                        InstanceMethod<&Net::Call<tp_net_reset_state>>("resetState"),
+                        InstanceMethod<&Net::Call<tp_net_epoch_begin>>("epochBegin"),
+                        InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"),
+                        InstanceMethod<&Net::Step>("step"),
+                        InstanceMethod<&Net::Run>("run"),
+                        InstanceMethod<&Net::RunNow>("runNow"),
+                        InstanceMethod<&Net::Tensors>("tensors"),
+                        InstanceMethod<&Net::ReadTensor>("readTensor"),
+                        InstanceMethod<&Net::WriteTensor>("writeTensor"),
+                        InstanceMethod<&Net::Save>("save"),
+                        InstanceMethod<&Net::Load>("load"),
+                        InstanceMethod<&Net::Plan>("plan"),
+                        InstanceMethod<&Net::Recipe>("recipe"),
+                        InstanceMethod<&Net::Progress>("progress"),
+                        InstanceMethod<&Net::SetTrace>("setTrace"),
+                        InstanceMethod<&Net::CopyParamsFrom>("copyParamsFrom"),
+                        InstanceMethod<&Net::Kernels>("kernels"),
+                        InstanceMethod<&Net::IsBusy>("isBusy"),
+                        InstanceMethod<&Net::Stop>("stop"),
+                        InstanceMethod<&Net::Close>("close")});
 }
 
 // new Net(model, recipe | null, kernels?: string)
-Net::Net(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Net>(info) {
-  Napi::Env env = info.Env();
-  plan_ = MakePlan(env, info[0], info[1]);
-  const tp_kernels* kernels = nullptr;
-  if (!info[2].IsUndefined()) {
-    const std::string name = GetText(env, info[2], "kernels");
-    kernels = tp_kernels_named(name.c_str());
-    if (kernels == nullptr) ThrowArg(env, "kernels \"" + name + "\": not compiled in, or this CPU cannot run them");
-  }
-  const uint32_t bytes = PlanOf(plan_)->arena_bytes;
-  const size_t rounded = (static_cast<size_t>(bytes) / TP_ALIGN + 1) * TP_ALIGN;
-  arena_.reset(std::aligned_alloc(TP_ALIGN, rounded));
-  if (!arena_) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate an arena of " + std::to_string(bytes) + " bytes");
-  std::memset(arena_.get(), 0, rounded);
-  Check(env, tp_net_open(&net_, PlanOf(plan_), arena_.get(), bytes, kernels), "cannot open the net");
-  arena_bytes_ = static_cast<int64_t>(rounded);
-  Napi::MemoryManagement::AdjustExternalMemory(env, arena_bytes_);
+Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
+    Napi::Env env = info.Env();
+    plan_ = MakePlan(env, info[0], info[1]);
+    const tp_kernels *kernels = nullptr;
+    if (!info[2].IsUndefined()) {
+        const std::string name = GetText(env, info[2], "kernels");
+        kernels = tp_kernels_named(name.c_str());
+        if (kernels == nullptr) ThrowArg(env, "kernels \"" + name + "\": not compiled in, or this CPU cannot run them");
+    }
+    const uint32_t bytes = PlanOf(plan_)->arena_bytes;
+    const size_t rounded = (static_cast<size_t>(bytes) / TP_ALIGN + 1) * TP_ALIGN;
+    arena_.reset(std::aligned_alloc(TP_ALIGN, rounded));
+    if (!arena_) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate an arena of " + std::to_string(bytes) + " bytes");
+    std::memset(arena_.get(), 0, rounded);
+    Check(env, tp_net_open(&net_, PlanOf(plan_), arena_.get(), bytes, kernels), "cannot open the net");
+    arena_bytes_ = static_cast<int64_t>(rounded);
+    Napi::MemoryManagement::AdjustExternalMemory(env, arena_bytes_);
 }
 
-Net::~Net() { Release(Env()); }
+Net::~Net() {
+    Release(Env());
+}
 
 void Net::Release(Napi::Env env) {
-  thread_.StopAndJoin();
-  arena_.reset();
-  if (arena_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -arena_bytes_);
-  arena_bytes_ = 0;
+    thread_.StopAndJoin();
+    arena_.reset();
+    if (arena_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -arena_bytes_);
+    arena_bytes_ = 0;
 }
 
-const tp_plan* Net::Claim(Napi::Env env) const {
-  if (!arena_) Throw(env, "ERR_TINYPROP_CLOSED", "the model was closed");
-  if (thread_.busy()) Throw(env, "ERR_TINYPROP_BUSY", "the model is busy with another operation");
-  return PlanOf(plan_);
+const tp_plan *Net::Claim(Napi::Env env) const {
+    if (!arena_) Throw(env, "ERR_TINYPROP_CLOSED", "the model was closed");
+    if (thread_.busy()) Throw(env, "ERR_TINYPROP_BUSY", "the model is busy with another operation");
+    return PlanOf(plan_);
 }
 
-template <tp_status (*Function)(tp_net*)>
-Napi::Value Net::Call(const Napi::CallbackInfo& info) {
-  Claim(info.Env());
-  Check(info.Env(), Function(&net_), "net");
-  return info.Env().Undefined();
+template <tp_status (*Function)(tp_net *)> Napi::Value Net::Call(const Napi::CallbackInfo &info) {
+    Claim(info.Env());
+    Check(info.Env(), Function(&net_), "net");
+    return info.Env().Undefined();
 }
 
 // step(x, label | target, stats: Uint8Array): the hot call. The caller owns and reuses `stats`.
-Napi::Value Net::Step(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const tp_plan* plan = Claim(env);
-  uint32_t label = 0;
-  tp_batch batch = {GetView<float>(env, info[0], "x", plan->n_in).data, nullptr, nullptr, 1};
-  if (info[1].IsNumber()) {
-    label = GetU32(env, info[1], "label");
-    batch.label = &label;
-  } else {
-    batch.target = GetView<float>(env, info[1], "target", plan->n_out).data;
-  }
-  const View<uint8_t> stats = GetView<uint8_t>(env, info[2], "stats");
-  if (stats.length < tp_stats_bytes(plan) || reinterpret_cast<uintptr_t>(stats.data) % alignof(tp_stats) != 0) {
-    Throw(env, "ERR_TINYPROP_BUFFER", "stats: too small or not aligned");
-  }
-  const tp_status status = tp_train_step(&net_, &batch, reinterpret_cast<tp_stats*>(stats.data));
-  if (status != TP_OK) {
-    const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
-    Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
-  }
-  return env.Undefined();
+Napi::Value Net::Step(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    const tp_plan *plan = Claim(env);
+    uint32_t label = 0;
+    tp_batch batch = {GetView<float>(env, info[0], "x", plan->n_in).data, nullptr, nullptr, 1};
+    if (info[1].IsNumber()) {
+        label = GetU32(env, info[1], "label");
+        batch.label = &label;
+    } else {
+        batch.target = GetView<float>(env, info[1], "target", plan->n_out).data;
+    }
+    const View<uint8_t> stats = GetView<uint8_t>(env, info[2], "stats");
+    if (stats.length < tp_stats_bytes(plan) || reinterpret_cast<uintptr_t>(stats.data) % alignof(tp_stats) != 0) {
+        Throw(env, "ERR_TINYPROP_BUFFER", "stats: too small or not aligned");
+    }
+    const tp_status status = tp_train_step(&net_, &batch, reinterpret_cast<tp_stats *>(stats.data));
+    if (status != TP_OK) {
+        const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
+        Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
+    }
+    return env.Undefined();
 }
 
 // run(kind, x, labels | targets | null, order, from, to, keepOutputs): the samples order[from .. to), in that order
-void Net::ReadJob(const Napi::CallbackInfo& info, Job* job) const {
-  Napi::Env env = info.Env();
-  const tp_plan* plan = Claim(env);
-  job->kind = static_cast<Job::Kind>(GetU32(env, info[0], "kind"));
-  if (job->kind > Job::kForward) ThrowArg(env, "kind: unknown");
-  if (job->kind == Job::kTrain && plan->training == 0) Throw(env, "ERR_TINYPROP_MODE", "opened for inference only");
-  const View<float> x = GetView<float>(env, info[1], "x");
-  const size_t n = x.length / plan->n_in;
-  job->x = GetView<float>(env, info[1], "x", n * plan->n_in).data;
-  View<uint32_t> label;
-  if (IsView(env, info[2], &label)) {
-    job->label = GetView<uint32_t>(env, info[2], "labels", n).data;
-  } else if (job->kind == Job::kTrain || job->kind == Job::kEvaluate) {
-    job->target = GetView<float>(env, info[2], "targets", n * plan->n_out).data;
-  }
-  const View<uint32_t> order = GetView<uint32_t>(env, info[3], "order");
-  const uint32_t from = GetU32(env, info[4], "from"), to = GetU32(env, info[5], "to");
-  if (from > to || to > order.length) ThrowArg(env, "from, to: outside of order");
-  job->order.assign(order.data + from, order.data + to);
-  for (const uint32_t index : job->order) {
-    if (index >= n) ThrowArg(env, "order: sample " + std::to_string(index) + " of " + std::to_string(n));
-  }
-  job->keep_outputs = info[6].ToBoolean();
+void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
+    Napi::Env env = info.Env();
+    const tp_plan *plan = Claim(env);
+    job->kind = static_cast<Job::Kind>(GetU32(env, info[0], "kind"));
+    if (job->kind > Job::kForward) ThrowArg(env, "kind: unknown");
+    if (job->kind == Job::kTrain && plan->training == 0) Throw(env, "ERR_TINYPROP_MODE", "opened for inference only");
+    const View<float> x = GetView<float>(env, info[1], "x");
+    const size_t n = x.length / plan->n_in;
+    job->x = GetView<float>(env, info[1], "x", n * plan->n_in).data;
+    View<uint32_t> label;
+    if (IsView(env, info[2], &label)) {
+        job->label = GetView<uint32_t>(env, info[2], "labels", n).data;
+    } else if (job->kind == Job::kTrain || job->kind == Job::kEvaluate) {
+        job->target = GetView<float>(env, info[2], "targets", n * plan->n_out).data;
+    }
+    const View<uint32_t> order = GetView<uint32_t>(env, info[3], "order");
+    const uint32_t from = GetU32(env, info[4], "from"), to = GetU32(env, info[5], "to");
+    if (from > to || to > order.length) ThrowArg(env, "from, to: outside of order");
+    job->order.assign(order.data + from, order.data + to);
+    for (const uint32_t index : job->order) {
+        if (index >= n) ThrowArg(env, "order: sample " + std::to_string(index) + " of " + std::to_string(n));
+    }
+    job->keep_outputs = info[6].ToBoolean();
 }
 
-Napi::Value Net::Run(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  auto job = std::make_shared<Job>();
-  ReadJob(info, job.get());
-  const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
-  // The thread reads x and the targets: they and this object stay alive until it reports.
-  Napi::Object keep = Napi::Object::New(env);
-  keep.Set("x", info[1]);
-  keep.Set("y", info[2]);
-  keep.Set("net", info.This());
-  auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(keep));
-  kept->SuppressDestruct();
-  thread_.Start(
-      env, [this, job](const std::atomic<bool>& stop) { job->Run(&net_, stop); },
-      [this, job, kept, deferred](Napi::Env env) {
-        const Napi::HandleScope scope(env);
-        deferred.Resolve(WriteResult(env, *job));
-        kept->Reset();
-      });
-  return deferred.Promise();
+Napi::Value Net::Run(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    auto job = std::make_shared<Job>();
+    ReadJob(info, job.get());
+    const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+    // The thread reads x and the targets: they and this object stay alive until it reports.
+    Napi::Object keep = Napi::Object::New(env);
+    keep.Set("x", info[1]);
+    keep.Set("y", info[2]);
+    keep.Set("net", info.This());
+    auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(keep));
+    kept->SuppressDestruct();
+    thread_.Start(
+        env, [this, job](const std::atomic<bool> &stop) { job->Run(&net_, stop); },
+        [this, job, kept, deferred](Napi::Env later) {
+            const Napi::HandleScope scope(later);
+            deferred.Resolve(WriteResult(later, *job));
+            kept->Reset();
+        });
+    return deferred.Promise();
 }
 
 // runNow: the same on the calling thread, for work too small to be worth another one
-Napi::Value Net::RunNow(const Napi::CallbackInfo& info) {
-  Job job = {};
-  ReadJob(info, &job);
-  job.Run(&net_, std::atomic<bool>(false));
-  return WriteResult(info.Env(), job);
+Napi::Value Net::RunNow(const Napi::CallbackInfo &info) {
+    Job job = {};
+    ReadJob(info, &job);
+    job.Run(&net_, std::atomic<bool>(false));
+    return WriteResult(info.Env(), job);
 }
 
 // {done, code, node, totals, outputs}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
-Napi::Object Net::WriteResult(Napi::Env env, const Job& job) const {
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("done", job.done);
-  out.Set("code", job.status == TP_OK ? env.Null() : Napi::String::New(env, StatusCode(job.status)).As<Napi::Value>());
-  if (job.status == TP_E_DELTA && job.error_node < PlanOf(plan_)->n_nodes) {
-    out.Set("node", PlanOf(plan_)->node[job.error_node].node.name);
-  }
-  const tp_totals& t = job.totals;
-  const uint64_t sums[] = {t.samples, t.trained, t.correct,     t.steps,    t.macs_forward,
-                           t.macs_dw, t.macs_dx, t.macs_worked, t.selected, t.macs_dense_backward};
-  const size_t n_sums = sizeof sums / sizeof sums[0];
-  Napi::Float64Array totals = Napi::Float64Array::New(env, n_sums + 1 + job.layers.size());
-  for (size_t i = 0; i < n_sums; i++) totals[i] = static_cast<double>(sums[i]);
-  totals[n_sums] = t.loss;
-  for (size_t i = 0; i < job.layers.size(); i++) totals[n_sums + 1 + i] = job.layers[i];
-  out.Set("totals", totals);
-  Napi::Float32Array outputs = Napi::Float32Array::New(env, job.outputs.size());
-  if (!job.outputs.empty()) std::memcpy(outputs.Data(), job.outputs.data(), job.outputs.size() * sizeof(float));
-  out.Set("outputs", outputs);
-  return out;
+Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("done", job.done);
+    out.Set("code",
+            job.status == TP_OK ? env.Null() : Napi::String::New(env, StatusCode(job.status)).As<Napi::Value>());
+    if (job.status == TP_E_DELTA && job.error_node < PlanOf(plan_)->n_nodes) {
+        out.Set("node", PlanOf(plan_)->node[job.error_node].node.name);
+    }
+    const tp_totals &t = job.totals;
+    const uint64_t sums[] = {t.samples, t.trained, t.correct,     t.steps,    t.macs_forward,
+                             t.macs_dw, t.macs_dx, t.macs_worked, t.selected, t.macs_dense_backward};
+    const size_t n_sums = sizeof sums / sizeof sums[0];
+    Napi::Float64Array totals = Napi::Float64Array::New(env, n_sums + 1 + job.layers.size());
+    for (size_t i = 0; i < n_sums; i++) totals[i] = static_cast<double>(sums[i]);
+    totals[n_sums] = t.loss;
+    for (size_t i = 0; i < job.layers.size(); i++) totals[n_sums + 1 + i] = job.layers[i];
+    out.Set("totals", totals);
+    Napi::Float32Array outputs = Napi::Float32Array::New(env, job.outputs.size());
+    if (!job.outputs.empty()) std::memcpy(outputs.Data(), job.outputs.data(), job.outputs.size() * sizeof(float));
+    out.Set("outputs", outputs);
+    return out;
 }
 
-Napi::Value Net::Tensors(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Claim(env);
-  Napi::Array out = Napi::Array::New(env);
-  tp_tensor tensor;
-  char name[TP_NAME_BYTES + 16];
-  void* data = nullptr;
-  for (uint32_t i = 0; tp_net_tensor(&net_, i, &tensor, name, &data) == TP_OK; i++) {
-    Napi::Array shape = Napi::Array::New(env);
-    for (uint32_t d = 0; d < tensor.rank; d++) shape.Set(d, Napi::Number::New(env, tensor.dim[d]));
-    Napi::Object row = Napi::Object::New(env);
-    row.Set("name", name);
-    row.Set("dtype", tensor.dtype);
-    row.Set("shape", shape);
-    row.Set("bytes", tensor.bytes);
-    out.Set(i, row);
-  }
-  return out;
+Napi::Value Net::Tensors(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    Claim(env);
+    Napi::Array out = Napi::Array::New(env);
+    tp_tensor tensor;
+    char name[TP_NAME_BYTES + 16];
+    void *data = nullptr;
+    for (uint32_t i = 0; tp_net_tensor(&net_, i, &tensor, name, &data) == TP_OK; i++) {
+        Napi::Array shape = Napi::Array::New(env);
+        for (uint32_t d = 0; d < tensor.rank; d++) shape.Set(d, Napi::Number::New(env, tensor.dim[d]));
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("name", name);
+        row.Set("dtype", tensor.dtype);
+        row.Set("shape", shape);
+        row.Set("bytes", tensor.bytes);
+        out.Set(i, row);
+    }
+    return out;
+}
+
+void *Net::FindTensor(Napi::Env env, Napi::Value index, tp_tensor *tensor) const {
+    char name[TP_NAME_BYTES + 16];
+    void *data = nullptr;
+    Claim(env);
+    Check(env, tp_net_tensor(&net_, GetU32(env, index, "index"), tensor, name, &data), "no such tensor");
+    return data;
 }
 
 // readTensor(index) -> ArrayBuffer, a copy
-Napi::Value Net::ReadTensor(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Claim(env);
-  tp_tensor tensor;
-  char name[TP_NAME_BYTES + 16];
-  void* data = nullptr;
-  Check(env, tp_net_tensor(&net_, GetU32(env, info[0], "index"), &tensor, name, &data), "no such tensor");
-  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, tensor.bytes);
-  std::memcpy(copy.Data(), data, tensor.bytes);
-  return copy;
+Napi::Value Net::ReadTensor(const Napi::CallbackInfo &info) {
+    tp_tensor tensor;
+    const void *data = FindTensor(info.Env(), info[0], &tensor);
+    Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(info.Env(), tensor.bytes);
+    std::memcpy(copy.Data(), data, tensor.bytes);
+    return copy;
 }
 
 // writeTensor(index, bytes: Uint8Array)
-Napi::Value Net::WriteTensor(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Claim(env);
-  tp_tensor tensor;
-  char name[TP_NAME_BYTES + 16];
-  void* data = nullptr;
-  Check(env, tp_net_tensor(&net_, GetU32(env, info[0], "index"), &tensor, name, &data), "no such tensor");
-  std::memcpy(data, GetView<uint8_t>(env, info[1], name, tensor.bytes).data, tensor.bytes);
-  return env.Undefined();
+Napi::Value Net::WriteTensor(const Napi::CallbackInfo &info) {
+    tp_tensor tensor;
+    void *data = FindTensor(info.Env(), info[0], &tensor);
+    std::memcpy(data, GetView<uint8_t>(info.Env(), info[1], "bytes", tensor.bytes).data, tensor.bytes);
+    return info.Env().Undefined();
 }
 
 // save(flags, sections: [{tag, data: Uint8Array}]) -> Uint8Array
-Napi::Value Net::Save(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Claim(env);
-  const uint32_t flags = GetU32(env, info[0], "flags");
-  std::vector<tp_section> sections;
-  Napi::Array list = GetArray(env, info[1], "sections");
-  for (uint32_t i = 0; i < list.Length(); i++) {
-    Napi::Object row = GetObject(env, list.Get(i), "section");
-    const std::string tag = GetText(env, row.Get("tag"), "tag");
-    if (tag.size() != 4) ThrowArg(env, "section tag \"" + tag + "\": expected 4 bytes");
-    const View<uint8_t> data = GetView<uint8_t>(env, row.Get("data"), "section");
-    sections.push_back({{tag[0], tag[1], tag[2], tag[3]}, data.data, static_cast<uint32_t>(data.length)});
-  }
-  const uint32_t n = static_cast<uint32_t>(sections.size());
-  size_t length = 0;
-  Check(env, tp_blob_save(&net_, flags, sections.data(), n, nullptr, 0, &length), "save");
-  Napi::Uint8Array out = Napi::Uint8Array::New(env, length);
-  Check(env, tp_blob_save(&net_, flags, sections.data(), n, out.Data(), length, &length), "save");
-  return out;
+Napi::Value Net::Save(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    Claim(env);
+    const uint32_t flags = GetU32(env, info[0], "flags");
+    std::vector<tp_section> sections;
+    Napi::Array list = GetArray(env, info[1], "sections");
+    for (uint32_t i = 0; i < list.Length(); i++) {
+        Napi::Object row = GetObject(env, list.Get(i), "section");
+        const std::string tag = GetText(env, row.Get("tag"), "tag");
+        if (tag.size() != 4) ThrowArg(env, "section tag \"" + tag + "\": expected 4 bytes");
+        const View<uint8_t> data = GetView<uint8_t>(env, row.Get("data"), "section");
+        sections.push_back({{tag[0], tag[1], tag[2], tag[3]}, data.data, static_cast<uint32_t>(data.length)});
+    }
+    const uint32_t n = static_cast<uint32_t>(sections.size());
+    size_t length = 0;
+    Check(env, tp_blob_save(&net_, flags, sections.data(), n, nullptr, 0, &length), "save");
+    Napi::Uint8Array out = Napi::Uint8Array::New(env, length);
+    Check(env, tp_blob_save(&net_, flags, sections.data(), n, out.Data(), length, &length), "save");
+    return out;
 }
 
 // load(bytes: Uint8Array, flags) -> number of tensors taken
-Napi::Value Net::Load(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Claim(env);
-  const View<uint8_t> bytes = GetView<uint8_t>(env, info[0], "bytes");
-  tp_blob blob;
-  uint32_t loaded = 0;
-  Check(env, tp_blob_open(&blob, bytes.data, bytes.length), "");
-  Check(env, tp_blob_load(&blob, &net_, GetU32(env, info[1], "flags"), &loaded), "");
-  return Napi::Number::New(env, loaded);
+Napi::Value Net::Load(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    Claim(env);
+    const View<uint8_t> bytes = GetView<uint8_t>(env, info[0], "bytes");
+    tp_blob blob;
+    uint32_t loaded = 0;
+    Check(env, tp_blob_open(&blob, bytes.data, bytes.length), "");
+    Check(env, tp_blob_load(&blob, &net_, GetU32(env, info[1], "flags"), &loaded), "");
+    return Napi::Number::New(env, loaded);
 }
 
-Napi::Value Net::Plan(const Napi::CallbackInfo& info) { return WritePlan(info.Env(), *PlanOf(plan_)); }
-
-Napi::Value Net::Recipe(const Napi::CallbackInfo& info) {
-  if (PlanOf(plan_)->training == 0) return info.Env().Null();
-  return WriteRecipe(info.Env(), PlanOf(plan_)->recipe);
+Napi::Value Net::Plan(const Napi::CallbackInfo &info) {
+    return WritePlan(info.Env(), *PlanOf(plan_));
 }
 
-Napi::Value Net::Progress(const Napi::CallbackInfo& info) {
-  static constexpr Field kProgress[] = {{"samples", Field::kU64, offsetof(tp_progress, samples)},
-                                        {"batches", Field::kU64, offsetof(tp_progress, batches)},
-                                        {"updates", Field::kU64, offsetof(tp_progress, updates)},
-                                        {"epochs", Field::kU64, offsetof(tp_progress, epochs)}};
-  Claim(info.Env());
-  tp_progress progress;
-  Check(info.Env(), tp_net_progress(&net_, &progress), "progress");
-  Napi::Object out = WriteStruct(info.Env(), &progress, kProgress);
-  out.Set("lr", static_cast<double>(tp_net_lr(&net_)));
-  return out;
+Napi::Value Net::Recipe(const Napi::CallbackInfo &info) {
+    if (PlanOf(plan_)->training == 0) return info.Env().Null();
+    return WriteRecipe(info.Env(), PlanOf(plan_)->recipe);
+}
+
+Napi::Value Net::Progress(const Napi::CallbackInfo &info) {
+    static constexpr Field kProgress[] = {{"samples", Field::kU64, offsetof(tp_progress, samples)},
+                                          {"batches", Field::kU64, offsetof(tp_progress, batches)},
+                                          {"updates", Field::kU64, offsetof(tp_progress, updates)},
+                                          {"epochs", Field::kU64, offsetof(tp_progress, epochs)}};
+    Claim(info.Env());
+    tp_progress progress;
+    Check(info.Env(), tp_net_progress(&net_, &progress), "progress");
+    Napi::Object out = WriteStruct(info.Env(), &progress, kProgress);
+    out.Set("lr", static_cast<double>(tp_net_lr(&net_)));
+    return out;
 }
 
 // setTrace(callback | null): for tests; called during step() and runNow(), never from the thread
-Napi::Value Net::SetTrace(const Napi::CallbackInfo& info) {
-  Claim(info.Env());
-  trace_.Reset();
-  if (info[0].IsFunction()) trace_ = Napi::Persistent(info[0].As<Napi::Function>());
-  net_.trace = info[0].IsFunction() ? OnTrace : nullptr;
-  net_.trace_user = this;
-  return info.Env().Undefined();
+Napi::Value Net::SetTrace(const Napi::CallbackInfo &info) {
+    Claim(info.Env());
+    trace_.Reset();
+    if (info[0].IsFunction()) trace_ = Napi::Persistent(info[0].As<Napi::Function>());
+    net_.trace = info[0].IsFunction() ? OnTrace : nullptr;
+    net_.trace_user = this;
+    return info.Env().Undefined();
 }
 
-void Net::OnTrace(void* user, const tp_trace* event) {
-  Net* self = static_cast<Net*>(user);
-  if (self->thread_.busy()) return;
-  Napi::Env env = self->Env();
-  const Napi::HandleScope scope(env);
-  auto copy = [env](const float* values, uint32_t n) -> Napi::Value {
-    if (values == nullptr) return env.Null();
-    Napi::Float32Array out = Napi::Float32Array::New(env, n);
-    std::memcpy(out.Data(), values, n * sizeof(float));
-    return out;
-  };
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("node", PlanOf(self->plan_)->node[event->node].node.name);
-  out.Set("layer", event->layer);
-  out.Set("n", event->n);
-  out.Set("k", event->k);
-  out.Set("l1", static_cast<double>(event->l1));
-  out.Set("ymax", static_cast<double>(event->ymax));
-  out.Set("delta", copy(event->delta, event->n_delta));
-  out.Set("kept", copy(event->kept, event->n_delta));
-  self->trace_.Call({out});
+void Net::OnTrace(void *user, const tp_trace *event) {
+    Net *self = static_cast<Net *>(user);
+    if (self->thread_.busy() || self->Env().IsExceptionPending()) return;
+    Napi::Env env = self->Env();
+    const Napi::HandleScope scope(env);
+    auto copy = [env](const float *values, uint32_t n) -> Napi::Value {
+        if (values == nullptr) return env.Null();
+        Napi::Float32Array out = Napi::Float32Array::New(env, n);
+        std::memcpy(out.Data(), values, n * sizeof(float));
+        return out;
+    };
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("node", PlanOf(self->plan_)->node[event->node].node.name);
+    out.Set("layer", event->layer);
+    out.Set("n", event->n);
+    out.Set("k", event->k);
+    out.Set("l1", static_cast<double>(event->l1));
+    out.Set("ymax", static_cast<double>(event->ymax));
+    out.Set("delta", copy(event->delta, event->n_delta));
+    out.Set("kept", copy(event->kept, event->n_delta));
+    try {
+        self->trace_.Call({out});
+    } catch (const Napi::Error &error) {
+        error.ThrowAsJavaScriptException(); // pending until step() returns: no exception may cross the C frames
+    }
 }
 
 // copyParamsFrom(net): the weights of a net of the same model; training and inference plans order them alike
-Napi::Value Net::CopyParamsFrom(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const tp_plan* to = Claim(env);
-  Net* source = Net::Unwrap(GetObject(env, info[0], "net"));
-  const tp_plan* from = source->Claim(env);
-  if (to->params_bytes != from->params_bytes || to->n_params != from->n_params) {
-    Throw(env, "ERR_TINYPROP_MISMATCH", "copyParamsFrom: the nets are of different models");
-  }
-  std::memcpy(net_.arena + to->params_at, source->net_.arena + from->params_at, to->params_bytes);
-  return env.Undefined();
+Napi::Value Net::CopyParamsFrom(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    const tp_plan *to = Claim(env);
+    Net *source = Net::Unwrap(GetObject(env, info[0], "net"));
+    const tp_plan *from = source->Claim(env);
+    if (to->params_bytes != from->params_bytes || to->n_params != from->n_params) {
+        Throw(env, "ERR_TINYPROP_MISMATCH", "copyParamsFrom: the nets are of different models");
+    }
+    std::memcpy(net_.arena + to->params_at, source->net_.arena + from->params_at, to->params_bytes);
+    return env.Undefined();
 }
 
-Napi::Value Net::Kernels(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), tp_kernels_name(net_.kernels));
+Napi::Value Net::Kernels(const Napi::CallbackInfo &info) {
+    return Napi::String::New(info.Env(), tp_kernels_name(net_.kernels));
 }
 
-Napi::Value Net::IsBusy(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), thread_.busy()); }
+Napi::Value Net::IsBusy(const Napi::CallbackInfo &info) {
+    return Napi::Boolean::New(info.Env(), thread_.busy());
+}
 
-Napi::Value Net::Stop(const Napi::CallbackInfo& info) {
-  thread_.Stop();
-  return info.Env().Undefined();
+Napi::Value Net::Stop(const Napi::CallbackInfo &info) {
+    thread_.Stop();
+    return info.Env().Undefined();
 }
 
 // Stops a running job, whose promise still resolves, and gives the arena back.
-Napi::Value Net::Close(const Napi::CallbackInfo& info) {
-  Release(info.Env());
-  return info.Env().Undefined();
+Napi::Value Net::Close(const Napi::CallbackInfo &info) {
+    Release(info.Env());
+    return info.Env().Undefined();
 }
 
-}  // namespace tinyprop
+} // namespace tinyprop

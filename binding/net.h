@@ -11,49 +11,49 @@
 namespace tinyprop {
 
 class Net : public Napi::ObjectWrap<Net> {
- public:
-  static Napi::Function Define(Napi::Env env);
-  explicit Net(const Napi::CallbackInfo& info);
-  ~Net() override;
+  public:
+    static Napi::Function Define(Napi::Env env);
+    explicit Net(const Napi::CallbackInfo &info);
+    ~Net() override;
 
- private:
-  template <tp_status (*Function)(tp_net*)>
-  Napi::Value Call(const Napi::CallbackInfo& info);
-  Napi::Value Step(const Napi::CallbackInfo& info);
-  Napi::Value Run(const Napi::CallbackInfo& info);
-  Napi::Value RunNow(const Napi::CallbackInfo& info);
-  Napi::Value Tensors(const Napi::CallbackInfo& info);
-  Napi::Value ReadTensor(const Napi::CallbackInfo& info);
-  Napi::Value WriteTensor(const Napi::CallbackInfo& info);
-  Napi::Value Save(const Napi::CallbackInfo& info);
-  Napi::Value Load(const Napi::CallbackInfo& info);
-  Napi::Value Plan(const Napi::CallbackInfo& info);
-  Napi::Value Recipe(const Napi::CallbackInfo& info);
-  Napi::Value Progress(const Napi::CallbackInfo& info);
-  Napi::Value SetTrace(const Napi::CallbackInfo& info);
-  Napi::Value CopyParamsFrom(const Napi::CallbackInfo& info);
-  Napi::Value Kernels(const Napi::CallbackInfo& info);
-  Napi::Value IsBusy(const Napi::CallbackInfo& info);
-  Napi::Value Stop(const Napi::CallbackInfo& info);
-  Napi::Value Close(const Napi::CallbackInfo& info);
+  private:
+    template <tp_status (*Function)(tp_net *)> Napi::Value Call(const Napi::CallbackInfo &info);
+    Napi::Value Step(const Napi::CallbackInfo &info);
+    Napi::Value Run(const Napi::CallbackInfo &info);
+    Napi::Value RunNow(const Napi::CallbackInfo &info);
+    Napi::Value Tensors(const Napi::CallbackInfo &info);
+    Napi::Value ReadTensor(const Napi::CallbackInfo &info);
+    Napi::Value WriteTensor(const Napi::CallbackInfo &info);
+    Napi::Value Save(const Napi::CallbackInfo &info);
+    Napi::Value Load(const Napi::CallbackInfo &info);
+    Napi::Value Plan(const Napi::CallbackInfo &info);
+    Napi::Value Recipe(const Napi::CallbackInfo &info);
+    Napi::Value Progress(const Napi::CallbackInfo &info);
+    Napi::Value SetTrace(const Napi::CallbackInfo &info);
+    Napi::Value CopyParamsFrom(const Napi::CallbackInfo &info);
+    Napi::Value Kernels(const Napi::CallbackInfo &info);
+    Napi::Value IsBusy(const Napi::CallbackInfo &info);
+    Napi::Value Stop(const Napi::CallbackInfo &info);
+    Napi::Value Close(const Napi::CallbackInfo &info);
 
-  const tp_plan* Claim(Napi::Env env) const;  // throws if closed or busy
-  void ReadJob(const Napi::CallbackInfo& info, Job* job) const;
-  Napi::Object WriteResult(Napi::Env env, const Job& job) const;
-  static void OnTrace(void* user, const tp_trace* event);
-  void Release(Napi::Env env);
+    const tp_plan *Claim(Napi::Env env) const; // throws if closed or busy
+    void *FindTensor(Napi::Env env, Napi::Value index, tp_tensor *tensor) const;
+    void ReadJob(const Napi::CallbackInfo &info, Job *job) const;
+    Napi::Object WriteResult(Napi::Env env, const Job &job) const;
+    static void OnTrace(void *user, const tp_trace *event);
+    void Release(Napi::Env env);
 
-  PlanData plan_;
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<void, Free> arena_;  // null: closed
-  int64_t arena_bytes_ = 0;
-  tp_net net_ = {};
-  Napi::FunctionReference trace_;
-  TrainThread thread_;  // last member: joined before the arena goes
+    PlanData plan_;
+    struct Free {
+        void operator()(void *memory) const { std::free(memory); }
+    };
+    std::unique_ptr<void, Free> arena_; // null: closed
+    int64_t arena_bytes_ = 0;
+    tp_net net_ = {};
+    Napi::FunctionReference trace_;
+    TrainThread thread_; // last member: joined before the arena goes
 };
 
-}  // namespace tinyprop
+} // namespace tinyprop
 
-#endif  // TINYPROP_BINDING_NET_H
+#endif // TINYPROP_BINDING_NET_H

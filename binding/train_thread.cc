@@ -3,101 +3,109 @@
 
 namespace tinyprop {
 
-void Job::Run(tp_net* net, const std::atomic<bool>& stop) {
-  const tp_plan* plan = net->plan;
-  const size_t n_in = plan->n_in, n_out = plan->n_out;
-  const uint32_t count = static_cast<uint32_t>(order.size());
-  const uint32_t size = kind == kTrain ? plan->recipe.batch : 1;
-  const bool gather = size > 1;
-  std::vector<float> xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
-  std::vector<uint32_t> labels(size);
-  std::vector<uint64_t> record(tp_stats_bytes(plan) / 8 + 1);
-  tp_stats* stats = reinterpret_cast<tp_stats*>(record.data());
-  layers.assign(plan->n_layers * kLayerSums, 0.0);
-  if (keep_outputs) outputs.assign(count * n_out, 0.0f);
-
-  while (done < count && !stop.load(std::memory_order_relaxed)) {
-    const uint32_t n = count - done < size ? count - done : size;
-    const uint32_t* at = &order[done];
-    for (uint32_t i = 0; i < n; i++) {
-      // Labels are copied so that the core checks the very values it uses, even if JavaScript writes meanwhile.
-      if (label != nullptr) labels[i] = label[at[i]];
-      if (gather) std::memcpy(&xs[i * n_in], x + at[i] * n_in, n_in * sizeof(float));
-      if (!targets.empty()) std::memcpy(&targets[i * n_out], target + at[i] * n_out, n_out * sizeof(float));
+void Job::Run(tp_net *net, const std::atomic<bool> &stop) {
+    try {
+        Loop(net, stop);
+    } catch (const std::bad_alloc &) {
+        status = TP_E_LIMIT; // an exception must not leave the thread
     }
-    const float* one = target == nullptr ? nullptr : target + at[0] * n_out;
-    const tp_batch batch = {gather ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
-                            targets.empty() ? one : targets.data(), n};
-    status = Step(net, batch, stats);
-    if (status != TP_OK) {
-      error_node = net->error_node;
-      return;
+}
+
+void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
+    const tp_plan *plan = net->plan;
+    const size_t n_in = plan->n_in, n_out = plan->n_out;
+    const uint32_t count = static_cast<uint32_t>(order.size());
+    const uint32_t size = kind == kTrain ? plan->recipe.batch : 1;
+    const bool gather = size > 1;
+    std::vector<float> xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
+    std::vector<uint32_t> labels(size);
+    std::vector<uint64_t> record(tp_stats_bytes(plan) / 8 + 1);
+    tp_stats *stats = reinterpret_cast<tp_stats *>(record.data());
+    layers.assign(plan->n_layers * kLayerSums, 0.0);
+    if (keep_outputs) outputs.assign(count * n_out, 0.0f);
+
+    while (done < count && !stop.load(std::memory_order_relaxed)) {
+        const uint32_t n = count - done < size ? count - done : size;
+        const uint32_t *at = &order[done];
+        for (uint32_t i = 0; i < n; i++) {
+            // Labels are copied so that the core checks the very values it uses, even if JavaScript writes meanwhile.
+            if (label != nullptr) labels[i] = label[at[i]];
+            if (gather) std::memcpy(&xs[i * n_in], x + at[i] * n_in, n_in * sizeof(float));
+            if (!targets.empty()) std::memcpy(&targets[i * n_out], target + at[i] * n_out, n_out * sizeof(float));
+        }
+        const float *one = target == nullptr ? nullptr : target + at[0] * n_out;
+        const tp_batch batch = {gather ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
+                                targets.empty() ? one : targets.data(), n};
+        status = Step(net, batch, stats);
+        if (status != TP_OK) {
+            error_node = net->error_node;
+            return;
+        }
+        if (kind == kTrain || kind == kEvaluate) Add(plan, stats);
+        done += n;
     }
-    if (kind == kTrain || kind == kEvaluate) Add(plan, stats);
-    done += n;
-  }
 }
 
-tp_status Job::Step(tp_net* net, const tp_batch& batch, tp_stats* stats) {
-  const uint32_t n_out = net->plan->n_out;
-  float* out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
-  if (kind == kTrain) return tp_train_step(net, &batch, stats);
-  if (kind == kEvaluate) return tp_eval_step(net, &batch, out, stats);
-  const float* y = nullptr;
-  const tp_status forward = tp_net_forward(net, batch.x, &y);
-  if (forward != TP_OK || out == nullptr) return forward;
-  if (kind == kPredict) return tp_net_probabilities(net, y, out);
-  std::memcpy(out, y, n_out * sizeof(float));
-  return TP_OK;
+tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
+    const uint32_t n_out = net->plan->n_out;
+    float *out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
+    if (kind == kTrain) return tp_train_step(net, &batch, stats);
+    if (kind == kEvaluate) return tp_eval_step(net, &batch, out, stats);
+    const float *y = nullptr;
+    const tp_status forward = tp_net_forward(net, batch.x, &y);
+    if (forward != TP_OK || out == nullptr) return forward;
+    if (kind == kPredict) return tp_net_probabilities(net, y, out);
+    std::memcpy(out, y, n_out * sizeof(float));
+    return TP_OK;
 }
 
-void Job::Add(const tp_plan* plan, const tp_stats* stats) {
-  tp_totals_add(&totals, plan, stats);
-  for (uint32_t l = 0; l < plan->n_layers; l++) {
-    const tp_layer_stats& from = stats->layer[l];
-    const double sums[kLayerSums] = {static_cast<double>(from.n),      static_cast<double>(from.k),
-                                     static_cast<double>(from.worked), static_cast<double>(from.l1),
-                                     static_cast<double>(from.macs_dw), static_cast<double>(from.macs_dx)};
-    for (size_t i = 0; i < kLayerSums; i++) layers[l * kLayerSums + i] += sums[i];
-  }
+void Job::Add(const tp_plan *plan, const tp_stats *stats) {
+    tp_totals_add(&totals, plan, stats);
+    for (uint32_t l = 0; l < plan->n_layers; l++) {
+        const tp_layer_stats &from = stats->layer[l];
+        const double sums[kLayerSums] = {static_cast<double>(from.n),       static_cast<double>(from.k),
+                                         static_cast<double>(from.worked),  static_cast<double>(from.l1),
+                                         static_cast<double>(from.macs_dw), static_cast<double>(from.macs_dx)};
+        for (size_t i = 0; i < kLayerSums; i++) layers[l * kLayerSums + i] += sums[i];
+    }
 }
 
-void TrainThread::Start(Napi::Env env, std::function<void(const std::atomic<bool>&)> work,
+void TrainThread::Start(Napi::Env env, std::function<void(const std::atomic<bool> &)> work,
                         std::function<void(Napi::Env)> done) {
-  napi_threadsafe_function report = nullptr;
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "tinyprop"), 0, 1, nullptr, nullptr,
-                                      this, OnDone, &report) != napi_ok) {
-    throw Napi::Error::New(env, "cannot create a thread-safe function");
-  }
-  stop_.store(false, std::memory_order_relaxed);
-  try {
-    thread_ = std::thread([this, report, work = std::move(work)] {
-      work(stop_);
-      napi_call_threadsafe_function(report, nullptr, napi_tsfn_nonblocking);
-      napi_release_threadsafe_function(report, napi_tsfn_release);
-    });
-  } catch (const std::system_error& error) {
-    napi_release_threadsafe_function(report, napi_tsfn_abort);
-    throw Napi::Error::New(env, std::string("cannot start a thread: ") + error.what());
-  }
-  done_ = std::move(done);
-  // Hooks run in reverse order of registration: this one, which joins, before the report's own.
-  napi_add_env_cleanup_hook(env, OnTeardown, this);
+    napi_threadsafe_function report = nullptr;
+    if (napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "tinyprop"), 0, 1, nullptr,
+                                        nullptr, this, OnDone, &report) != napi_ok) {
+        throw Napi::Error::New(env, "cannot create a thread-safe function");
+    }
+    stop_.store(false, std::memory_order_relaxed);
+    try {
+        thread_ = std::thread([this, report, work = std::move(work)] {
+            work(stop_);
+            napi_call_threadsafe_function(report, nullptr, napi_tsfn_nonblocking);
+            napi_release_threadsafe_function(report, napi_tsfn_release);
+        });
+    } catch (const std::system_error &error) {
+        napi_release_threadsafe_function(report, napi_tsfn_abort);
+        throw Napi::Error::New(env, std::string("cannot start a thread: ") + error.what());
+    }
+    done_ = std::move(done);
+    // Hooks run in reverse order of registration: this one, which joins, before the report's own.
+    napi_add_env_cleanup_hook(env, OnTeardown, this);
 }
 
 void TrainThread::StopAndJoin() {
-  Stop();
-  if (thread_.joinable()) thread_.join();
+    Stop();
+    if (thread_.joinable()) thread_.join();
 }
 
-void TrainThread::OnDone(napi_env env, napi_value, void* context, void*) {
-  if (env == nullptr) return;  // the environment is going away: OnTeardown has joined the thread
-  TrainThread* self = static_cast<TrainThread*>(context);
-  self->StopAndJoin();
-  napi_remove_env_cleanup_hook(env, OnTeardown, self);
-  std::function<void(Napi::Env)> done = std::move(self->done_);
-  self->done_ = nullptr;
-  done(Napi::Env(env));
+void TrainThread::OnDone(napi_env env, napi_value, void *context, void *) {
+    if (env == nullptr) return; // the environment is going away: OnTeardown has joined the thread
+    TrainThread *self = static_cast<TrainThread *>(context);
+    self->StopAndJoin();
+    napi_remove_env_cleanup_hook(env, OnTeardown, self);
+    std::function<void(Napi::Env)> done = std::move(self->done_);
+    self->done_ = nullptr;
+    done(Napi::Env(env));
 }
 
-}  // namespace tinyprop
+} // namespace tinyprop

@@ -13,48 +13,49 @@
 namespace tinyprop {
 
 struct Job {
-  enum Kind : uint32_t { kTrain = 0, kEvaluate, kPredict, kForward };
-  Kind kind;
-  const float* x;              // samples of n_in elements
-  const uint32_t* label;       // or
-  const float* target;         // n_out elements a sample
-  std::vector<uint32_t> order; // samples to visit; a copy, because it indexes memory
-  bool keep_outputs;
+    enum Kind : uint32_t { kTrain = 0, kEvaluate, kPredict, kForward };
+    Kind kind;
+    const float *x;              // samples of n_in elements
+    const uint32_t *label;       // or
+    const float *target;         // n_out elements a sample
+    std::vector<uint32_t> order; // samples to visit; a copy, because it indexes memory
+    bool keep_outputs;
 
-  std::vector<float> outputs;  // evaluate, forward: raw outputs; predict: probabilities
-  tp_totals totals;
-  std::vector<double> layers;  // kLayerSums numbers a weight layer
-  uint32_t done;               // samples
-  tp_status status;
-  uint32_t error_node;
-  static constexpr size_t kLayerSums = 6;  // n, k, worked, l1, macs_dw, macs_dx
+    std::vector<float> outputs; // evaluate, forward: raw outputs; predict: probabilities
+    tp_totals totals;
+    std::vector<double> layers; // kLayerSums numbers a weight layer
+    uint32_t done;              // samples
+    tp_status status;
+    uint32_t error_node;
+    static constexpr size_t kLayerSums = 6; // n, k, worked, l1, macs_dw, macs_dx
 
-  void Run(tp_net* net, const std::atomic<bool>& stop);  // looks at `stop` between steps
+    void Run(tp_net *net, const std::atomic<bool> &stop); // looks at `stop` between steps
 
- private:
-  tp_status Step(tp_net* net, const tp_batch& batch, tp_stats* stats);
-  void Add(const tp_plan* plan, const tp_stats* stats);
+  private:
+    void Loop(tp_net *net, const std::atomic<bool> &stop);
+    tp_status Step(tp_net *net, const tp_batch &batch, tp_stats *stats);
+    void Add(const tp_plan *plan, const tp_stats *stats);
 };
 
 // Runs at most one job at a time and reports its end on the JavaScript thread.
 class TrainThread {
- public:
-  ~TrainThread() { StopAndJoin(); }
-  // `done` is called on the JavaScript thread unless the environment goes away first.
-  void Start(Napi::Env env, std::function<void(const std::atomic<bool>&)> work, std::function<void(Napi::Env)> done);
-  void Stop() { stop_.store(true, std::memory_order_relaxed); }
-  void StopAndJoin();
-  bool busy() const { return done_ != nullptr; }
+  public:
+    ~TrainThread() { StopAndJoin(); }
+    // `done` is called on the JavaScript thread unless the environment goes away first.
+    void Start(Napi::Env env, std::function<void(const std::atomic<bool> &)> work, std::function<void(Napi::Env)> done);
+    void Stop() { stop_.store(true, std::memory_order_relaxed); }
+    void StopAndJoin();
+    bool busy() const { return done_ != nullptr; }
 
- private:
-  static void OnDone(napi_env env, napi_value callback, void* context, void* data);
-  static void OnTeardown(void* self) { static_cast<TrainThread*>(self)->StopAndJoin(); }
+  private:
+    static void OnDone(napi_env env, napi_value callback, void *context, void *data);
+    static void OnTeardown(void *self) { static_cast<TrainThread *>(self)->StopAndJoin(); }
 
-  std::thread thread_;
-  std::atomic<bool> stop_{false};
-  std::function<void(Napi::Env)> done_;
+    std::thread thread_;
+    std::atomic<bool> stop_{false};
+    std::function<void(Napi::Env)> done_;
 };
 
-}  // namespace tinyprop
+} // namespace tinyprop
 
-#endif  // TINYPROP_BINDING_TRAIN_THREAD_H
+#endif // TINYPROP_BINDING_TRAIN_THREAD_H

@@ -128,6 +128,13 @@ describe('the native net', () => {
     net.setTrace(null);
     net.step(data.x.subarray(0, 12), data.labels![0]!, stats);
     expect(events.length).toBe(6);
+    net.setTrace(() => {
+      throw new RangeError('from the trace');
+    });
+    expect(() => net.step(data.x.subarray(0, 12), 0, stats)).toThrow(new RangeError('from the trace'));
+    net.setTrace(null);
+    net.step(data.x.subarray(0, 12), 0, stats);
+    expect(net.progress().samples).toBe(4);
   });
 
   it('stops between two steps and keeps what is done', async () => {
