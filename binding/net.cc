@@ -39,12 +39,14 @@ Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
         if (kernels == nullptr) ThrowArg(env, "kernels \"" + name + "\": not compiled in, or this CPU cannot run them");
     }
     const uint32_t bytes = PlanOf(plan_)->arena_bytes;
-    const size_t rounded = (static_cast<size_t>(bytes) / TP_ALIGN + 1) * TP_ALIGN;
-    arena_.reset(std::aligned_alloc(TP_ALIGN, rounded));
-    if (!arena_) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate an arena of " + std::to_string(bytes) + " bytes");
-    std::memset(arena_.get(), 0, rounded);
-    Check(env, tp_net_open(&net_, PlanOf(plan_), arena_.get(), bytes, kernels), "cannot open the net");
-    arena_bytes_ = static_cast<int64_t>(rounded);
+    // calloc, not aligned_alloc and memset: a huge arena that a hostile file asks for then costs no memory until used
+    void *memory = std::calloc(1, static_cast<size_t>(bytes) + TP_ALIGN);
+    arena_.reset(memory);
+    if (memory == nullptr) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate " + std::to_string(bytes) + " bytes");
+    const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + TP_ALIGN - 1) / TP_ALIGN * TP_ALIGN;
+    Check(env, tp_net_open(&net_, PlanOf(plan_), reinterpret_cast<void *>(aligned), bytes, kernels),
+          "cannot open the net");
+    arena_bytes_ = static_cast<int64_t>(bytes);
     Napi::MemoryManagement::AdjustExternalMemory(env, arena_bytes_);
 }
 

@@ -35,6 +35,8 @@ export interface LearnSummary {
   readonly aborted: boolean;
 }
 
+/** Steps between two looks at the schedule. */
+const scheduleCheck = 1024;
 /** How long a stream may hold the event loop. */
 const sliceMs = 8;
 
@@ -77,12 +79,23 @@ function stepError(core: ModelCore, error: unknown): unknown {
   return isErrorCode(code) ? translate(error, 'step') : error;
 }
 
+/** A schedule that has ended (that of a cosine fit, mostly) would learn nothing, silently. */
+function checkSchedule(core: ModelCore): void {
+  const { lr, batches } = core.net.progress();
+  if (lr > 0) return;
+  throw new TinypropError('ERR_TINYPROP_RECIPE', `step: the recipe's schedule ended at batch ${core.recipe?.scheduleTotal} of ${batches} (learning rate 0): configure() the model for more steps`, {
+    batches,
+  });
+}
+
 /** One batch-1 step on the calling thread. @internal */
 export function stepModel(core: ModelCore, x: Float32Array, y: number | Float32Array): StepResult {
   if (core.recipe === null) core.rebuild(core.native, nativeRecipe({}, null));
   if (core.recipe?.batch !== 1) {
     throw new TinypropError('ERR_TINYPROP_RECIPE', `step: trains one sample at a time, but the recipe has batch ${core.recipe?.batch}; configure({ batch: 1 })`);
   }
+  if (core.steps % scheduleCheck === 0) checkSchedule(core);
+  core.steps++;
   const record = core.stepRecord;
   const target = targetOf(core, y);
   try {

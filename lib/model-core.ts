@@ -46,6 +46,8 @@ export class ModelCore {
   fresh: boolean;
   /** Size of the training set whose order the training state follows; null: the state is not that of a fit. */
   fitSamples: number | null = null;
+  /** Calls of `step` since the recipe was set or a fit has ended. */
+  steps = 0;
   /** Sections of the model file that this version does not know; kept for the next save. */
   sections: NativeSection[] = [];
 
@@ -115,6 +117,7 @@ export class ModelCore {
 
   release(): void {
     this.activity = null;
+    this.steps = 0;
   }
 
   /** Another description or recipe; parameters of the same name and shape are kept, training state starts anew. */
@@ -138,6 +141,7 @@ export class ModelCore {
     this.recipe = recipe;
     this.net = net;
     this.fitSamples = null;
+    this.steps = 0;
     this.planCache = null;
     this.specCache = null;
     this.record = null;

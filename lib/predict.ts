@@ -51,7 +51,9 @@ export async function predictSamples(core: ModelCore, x: Float32Array | Float32A
     checkResult(result.code, result.done);
     return new Prediction(result.outputs, n, outputs);
   }
-  const result = await core.read((net) => runJob(net, job));
+  // A copy: the caller may reuse the array before its turn comes.
+  const queued = { ...job, x: Array.isArray(x) ? all : all.slice() };
+  const result = await core.read((net) => runJob(net, queued));
   core.use();
   checkResult(result.code, result.done);
   return new Prediction(result.outputs, n, outputs);

@@ -9,7 +9,7 @@ import type { RecipeOptions } from './recipe';
 
 export type { EndEvent, EpochEvent, FitEvent, FitResult, ProgressEvent, WarningCode, WarningEvent } from './events';
 
-/** What {@link Trainer.fit} trains on and tests with. */
+/** What {@link Trainer.fit} trains on and tests with. Its arrays are read by another thread: leave them as they are meanwhile. */
 export interface FitData {
   /** Samples to learn; labels for `softmaxCrossEntropy`, targets (or labels, made one-hot) for `bce` and `mse`. */
   readonly train: Dataset;

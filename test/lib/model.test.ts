@@ -258,6 +258,15 @@ describe('steps', () => {
     expect(hash).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  it('say so when the schedule has ended', async () => {
+    const model = toyModel();
+    await new Trainer(model).fit({ train: data }, { epochs: 1 });
+    expect((await failure('ERR_TINYPROP_RECIPE', () => model.step(x, 0))).message).toContain('ended at batch 300 of 300');
+    expect((await failure('ERR_TINYPROP_RECIPE', () => model.learn([{ x, y: 0 }]))).message).toContain('configure() the model');
+    model.configure();
+    model.step(x, 0);
+  });
+
   it('learn from a stream', async () => {
     const model = toyModel();
     const byStep = toyModel();
