@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { dropForeignCache, has, root } from './native.mjs';
 
@@ -150,6 +150,10 @@ function countVitest(report, status) {
     return;
   }
   const result = JSON.parse(readFileSync(report, 'utf8'));
+  for (const { name, assertionResults } of result.testResults) {
+    const idle = assertionResults.filter((test) => test.status !== 'passed' && test.status !== 'failed');
+    for (const { fullName } of idle) say(`skipped: ${relative(root, name)}: ${fullName}`);
+  }
   // A file that fails before its first test has no failed test; it counts as one.
   const broken = result.testResults.filter(
     (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tarball as a stranger gets it: packed from what is built, installed into an empty folder without network.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -93,6 +93,25 @@ describe('the tarball', () => {
     const bin = (name: string, file: string): string => join(module_(name), file);
     run(root, process.execPath, bin('publint', 'src/cli.js'), 'run', tarball, '--strict');
     run(root, process.execPath, bin('@arethetypeswrong/cli', 'dist/index.js'), tarball);
+  });
+});
+
+describe('the prebuilt addons', () => {
+  const found = readdirSync(join(root, 'prebuilds'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
+
+  /** The highest symbol version of the form PREFIX.N that the binary asks for. */
+  const newest = (text: string, prefix: string): number =>
+    Math.max(...[...text.matchAll(new RegExp(`\\b${prefix}\\.(\\d+)`, 'g'))].map((match) => Number(match[1])));
+
+  it.each(found)('%s is made of the sources that lie here and loads wherever Node 20 runs', (name) => {
+    const text = readFileSync(join(root, 'prebuilds', name), 'latin1');
+    const id = execFileSync(process.execPath, [join(root, 'tools', 'source-id.mjs')], { encoding: 'utf8' }).trim();
+    expect(text.includes(id), 'the prebuilt addon is stale: npm run prebuilds').toBe(true);
+    expect(text.includes(root), 'the binary holds a path of this machine').toBe(false);
+    if (!name.includes('glibc')) return;
+    // Node's own requirement: glibc 2.28 and the libstdc++ of gcc 8.
+    expect(newest(text, 'GLIBC_2')).toBeLessThanOrEqual(28);
+    expect(newest(text, 'GLIBCXX_3.4')).toBeLessThanOrEqual(25);
   });
 });
 
