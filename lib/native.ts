@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { TinypropError } from './errors';
+import { packageRoot, packageVersion } from './package';
 
 /** One place the loader looked at, and why it was not taken. */
 interface Attempt {
@@ -15,14 +16,6 @@ export interface Platform {
   readonly arch: string;
   /** C library on Linux, empty elsewhere. */
   readonly libc: 'glibc' | 'musl' | '';
-}
-
-/** The folder of our package.json: two levels differ between `lib/` (tests) and `dist/` (the package). */
-function packageRoot(): string {
-  for (let folder = __dirname; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, 'package.json')) && existsSync(join(folder, 'csrc'))) return folder;
-    if (dirname(folder) === folder) return dirname(__dirname);
-  }
 }
 
 /** Node's own report names the glibc it runs on; musl has no such entry. */
@@ -72,11 +65,6 @@ function failure(root: string, host: Platform, attempts: readonly Attempt[], cau
     `Cannot load the native addon on ${triple} (Node ${process.version}, Node-API ${process.versions['napi']}).\n` +
     `Tried:\n${tried}\n${fix(root)}`;
   return new TinypropError('ERR_TINYPROP_NATIVE', message, { platform: triple, attempts }, cause);
-}
-
-function packageVersion(root: string): string {
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  return manifest.version;
 }
 
 /** An addon of another version would misread our arguments, so it is refused like one that does not load. */

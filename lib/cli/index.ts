@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { packageRoot } from '../data/io';
 import { TinypropError } from '../errors';
+import { packageVersion } from '../package';
 import { modelSpecs } from '../specs';
 import { type CompareFlags, compareCommand } from './compare';
 import type { CommandResult, Context } from './context';
@@ -84,7 +82,7 @@ function fail(error: unknown, out: Output): number {
 function build(register: Register, streams: Streams): Command {
   const program = new Command('tinyprop')
     .description('Trains small neural networks with sparse back-propagation: TinyPropv2, TinyProp, meProp.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
@@ -95,10 +93,6 @@ function build(register: Register, streams: Streams): Command {
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
   for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addData, addInfo]) add(program, register);
   return program;
-}
-
-function version(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
 }
 
 function addDemo(program: Command, register: Register): void {

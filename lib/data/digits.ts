@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { fileError, packageRoot, readSmallFile } from './io';
+import { packageRoot } from '../package';
+import { fileError, readSmallFile } from './io';
 import type { LoadContext, RawData, RawPart } from './raw';
 
 const PIXELS = 64;

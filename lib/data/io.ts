@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from 'node:fs';
-import * as path from 'node:path';
 import * as zlib from 'node:zlib';
 import { type ErrorCode, TinypropError } from '../errors';
 
@@ -153,19 +152,4 @@ export async function* fileLines(file: string, signal?: AbortSignal, limit = 1 <
   }
   rest += decoder.decode();
   if (rest !== '') yield rest.endsWith('\r') ? rest.slice(0, -1) : rest;
-}
-
-/** The folder of this package: the nearest one above this file that holds its package.json. */
-export function packageRoot(): string {
-  let folder = __dirname;
-  for (;;) {
-    const file = path.join(folder, 'package.json');
-    if (isFile(file)) {
-      const found: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
-      if ((found as { name?: unknown } | null)?.name === 'tinyprop') return folder;
-    }
-    const above = path.dirname(folder);
-    if (above === folder) throw fileError(__dirname, 'no package.json of tinyprop above it; the installation is incomplete');
-    folder = above;
-  }
 }
