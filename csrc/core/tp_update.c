@@ -29,31 +29,27 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
     tp_optim_find(r->optimizer)->row(&u);
 }
 
-static float *tp_grad_row(const tp_step *s, const tp_plan_node *p, uint32_t r, float *row) {
-    if (s->batch_one) {
-        TP_MEMSET(row, 0, (size_t)p->row_len * sizeof(float));
-        return row;
-    }
-    s->arena[p->touched + r] = 1;
-    return tp_arena_f32(s->arena, p->grad) + (size_t)r * p->row_len;
+static float *tp_grad_rows(const tp_step *s, const tp_plan_node *p, uint32_t r, uint32_t n, float *rows) {
+    if (!s->batch_one) { return tp_arena_f32(s->arena, p->grad) + (size_t)r * p->row_len; }
+    TP_MEMSET(rows, 0, (size_t)n * p->row_len * sizeof(float));
+    return rows;
 }
 
 static void tp_grad_done(const tp_step *s, const tp_plan_node *p, uint32_t r, float *g) {
-    if (s->batch_one) { tp_update_row(s, p, r, g); }
+    if (s->batch_one) {
+        tp_update_row(s, p, r, g);
+    } else {
+        s->arena[p->touched + r] = 1;
+    }
 }
 
 static float *tp_grad_bias(const tp_step *s, const tp_plan_node *p, float *row) {
-    if (s->batch_one) {
-        TP_MEMSET(row, 0, (size_t)p->rows * sizeof(float));
-        return row;
-    }
-    s->arena[p->touched + p->rows] = 1;
-    return tp_arena_f32(s->arena, p->grad) + (size_t)p->rows * p->row_len;
+    if (!s->batch_one) { return tp_arena_f32(s->arena, p->grad) + (size_t)p->rows * p->row_len; }
+    TP_MEMSET(row, 0, (size_t)p->rows * sizeof(float));
+    return row;
 }
 
-static void tp_grad_bias_done(const tp_step *s, const tp_plan_node *p, float *g) {
-    if (s->batch_one) { tp_update_row(s, p, p->rows, g); }
-}
+static void tp_grad_bias_done(const tp_step *s, const tp_plan_node *p, float *g) { tp_grad_done(s, p, p->rows, g); }
 
 /* End of a batch: applies (or, after an error, throws away) what the samples have gathered. */
 static void tp_update_batch(const tp_step *s, bool apply) {

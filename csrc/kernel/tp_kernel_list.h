@@ -47,11 +47,11 @@ TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
 /* sum (z - t)^2, P = 8; d = s (z - t), may be NULL */
 TP_KERNEL(mse_f32, float, (float *d, const float *z, const float *t, float s, uint32_t n))
-/* convolutions; scratch: TP_CONV_TILE * K floats (forward), 2 * c_out words (dx) */
+/* convolutions; scratch: TP_CONV_TILE * (K + 1) floats (forward), 2 * c_out words (dx) */
 TP_KERNEL(conv_f32, void, (const tp_conv *g, float *y, const float *x, const float *w, const float *b, float *scratch))
 TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *w, bool zeros, uint32_t *scratch))
-/* gradient row of output channel o, accumulated */
-TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, float *grad, const float *x, const float *d, uint32_t o, bool zeros))
+/* gradient rows of output channels o .. o + n, accumulated; each element ends with + 0 */
+TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, float *grad, const float *x, const float *d, uint32_t o, uint32_t n, bool zeros))
 /* depthwise, c_out = c_in = groups; scratch: c_in * kh * kw floats. wt, gt are [kh][kw][c] */
 TP_KERNEL(dwconv_f32, void, (const tp_conv *g, float *y, const float *x, const float *wt, const float *b))
 TP_KERNEL(dwconv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *wt))

@@ -78,9 +78,9 @@ TP_INLINE void tp_tensor_add(tp_plan_node *p, uint32_t dtype, uint32_t rank, con
 
 /* --- what layers ask of the optimizer (core/tp_update.h) --- */
 
-/* Accumulator of gradient row r: the gradient buffer's row (marked as touched), or at batch 1 `row`, zeroed. */
-static float *tp_grad_row(const tp_step *s, const tp_plan_node *p, uint32_t r, float *row);
-/* The row is complete for this sample: at batch 1 updates the weights. */
+/* Accumulators of gradient rows r .. r + n: those of the gradient buffer, or at batch 1 `rows`, zeroed. */
+static float *tp_grad_rows(const tp_step *s, const tp_plan_node *p, uint32_t r, uint32_t n, float *rows);
+/* Row r is complete for this sample: at batch 1 updates the weights, else marks the row as touched. */
 static void tp_grad_done(const tp_step *s, const tp_plan_node *p, uint32_t r, float *g);
 /* The same for the bias vector. */
 static float *tp_grad_bias(const tp_step *s, const tp_plan_node *p, float *row);

@@ -36,8 +36,8 @@ static void tp_conv_parameters(tp_plan_node *p, uint32_t groups, bool *overflow)
 
 static void tp_conv2d_plan(tp_plan_node *p, bool *overflow) {
     tp_conv_parameters(p, tp_conv_groups(p), overflow);
-    /* a tile of patches; lists of one position; one gradient row, or the bias gradient */
-    uint32_t tile = tp_mul(p->row_len, TP_CONV_TILE, overflow), list = tp_mul(p->out.c, 2, overflow);
+    /* a tile of patches, or of weights and their biases; lists of one position; a block of gradient rows; the bias gradient */
+    uint32_t tile = tp_mul(tp_sum(p->row_len, 1, overflow), TP_CONV_TILE, overflow), list = tp_mul(p->out.c, 2, overflow);
     p->scratch = tp_mul(tp_max_u32(tile, list), 4, overflow);
 }
 
@@ -61,6 +61,25 @@ static bool tp_conv_channel_works(const tp_plan_node *p, const float *d, uint32_
     return false;
 }
 
+/* Weight gradients, a block of output channels at a time; channels that propagate nothing are not touched. */
+static void tp_conv_weights(const tp_step *s, const tp_plan_node *p, const tp_pass *a, const tp_conv *g) {
+    enum { BLOCK = 8 };
+    for (uint32_t o = 0; o < p->rows; o += BLOCK) {
+        uint32_t n = tp_min_u32(BLOCK, p->rows - o), any = 0;
+        bool works[BLOCK];
+        for (uint32_t r = 0; r < n; r++) {
+            works[r] = tp_conv_channel_works(p, a->d, o + r);
+            any += works[r] ? 1u : 0u;
+        }
+        if (any == 0) { continue; }
+        float *grad = tp_grad_rows(s, p, o, n, (float *)(void *)a->scratch);
+        s->k->conv_dw_f32(g, grad, a->x[0], a->d, o, n, a->zeros);
+        for (uint32_t r = 0; r < n; r++) {
+            if (works[r]) { tp_grad_done(s, p, o + r, grad + (size_t)r * p->row_len); }
+        }
+    }
+}
+
 static void tp_conv2d_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, tp_conv_groups(p));
     if (a->dx[0] != NULL) {
@@ -68,12 +87,7 @@ static void tp_conv2d_backward(const tp_step *s, const tp_plan_node *p, const tp
         s->k->conv_dx_f32(&g, a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, a->scratch);
         s->k->finish_f32(a->dx[0], a->n_dx[0]);
     }
-    for (uint32_t o = 0; o < p->rows && p->trainable != 0; o++) {
-        if (!tp_conv_channel_works(p, a->d, o)) { continue; }
-        float *grad = tp_grad_row(s, p, o, (float *)(void *)a->scratch);
-        s->k->conv_dw_f32(&g, grad, a->x[0], a->d, o, a->zeros);
-        tp_grad_done(s, p, o, grad);
-    }
+    if (p->trainable != 0) { tp_conv_weights(s, p, a, &g); }
 }
 
 static const tp_layer_ops tp_layer_conv2d = {

@@ -62,7 +62,7 @@ static void tp_dense_backward(const tp_step *s, const tp_plan_node *p, const tp_
         }
         for (uint32_t i = 0; i < p->rows && p->trainable != 0; i++) {
             if (a->d[i] == 0.0f) { continue; }
-            float *g = tp_grad_row(s, p, i, (float *)(void *)a->scratch);
+            float *g = tp_grad_rows(s, p, i, 1, (float *)(void *)a->scratch);
             s->k->axpy_f32(g, a->d[i], a->x[0], p->row_len);
             tp_grad_done(s, p, i, g);
         }

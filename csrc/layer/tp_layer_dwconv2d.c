@@ -15,7 +15,7 @@ static tp_status tp_dwconv2d_shape(tp_plan_node *p, const tp_shape *in1) {
 
 static void tp_dwconv2d_plan(tp_plan_node *p, bool *overflow) {
     tp_conv_parameters(p, p->in.c, overflow);
-    uint32_t turned = tp_mul(p->row_len, tp_max_u32(p->out.c, TP_CONV_TILE), overflow);
+    uint32_t turned = tp_mul(tp_sum(p->row_len, 1, overflow), tp_max_u32(p->out.c, TP_CONV_TILE), overflow);
     uint32_t list = tp_mul(p->out.c, 2, overflow);
     p->scratch = tp_mul(tp_sum(tp_max_u32(turned, list), p->row_len, overflow), 4, overflow);
 }
@@ -44,13 +44,13 @@ static void tp_dwconv2d_weights(const tp_step *s, const tp_plan_node *p, const t
     TP_MEMSET(gt, 0, (size_t)p->rows * p->row_len * sizeof(float));
     for (uint32_t o = 0; o < p->rows && !s->batch_one; o++) { /* go on where the last sample stopped */
         if (!tp_conv_channel_works(p, a->d, o)) { continue; }
-        const float *grad = tp_grad_row(s, p, o, row);
+        const float *grad = tp_grad_rows(s, p, o, 1, row);
         for (uint32_t t = 0; t < p->row_len; t++) { gt[(size_t)t * p->rows + o] = grad[t]; }
     }
     s->k->dwconv_dw_f32(g, gt, a->x[0], a->d);
     for (uint32_t o = 0; o < p->rows; o++) {
         if (!tp_conv_channel_works(p, a->d, o)) { continue; }
-        float *grad = tp_grad_row(s, p, o, row);
+        float *grad = tp_grad_rows(s, p, o, 1, row);
         for (uint32_t t = 0; t < p->row_len; t++) { grad[t] = gt[(size_t)t * p->rows + o]; }
         tp_grad_done(s, p, o, grad);
     }
@@ -72,13 +72,8 @@ static void tp_dwconv2d_backward(const tp_step *s, const tp_plan_node *p, const 
     }
     if (p->trainable != 0 && lanes) {
         tp_dwconv2d_weights(s, p, a, &g);
-        return;
-    }
-    for (uint32_t o = 0; o < p->rows && p->trainable != 0; o++) {
-        if (!tp_conv_channel_works(p, a->d, o)) { continue; }
-        float *grad = tp_grad_row(s, p, o, (float *)(void *)a->scratch);
-        s->k->conv_dw_f32(&g, grad, a->x[0], a->d, o, a->zeros);
-        tp_grad_done(s, p, o, grad);
+    } else if (p->trainable != 0) {
+        tp_conv_weights(s, p, a, &g);
     }
 }
 

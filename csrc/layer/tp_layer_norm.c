@@ -52,14 +52,14 @@ static void tp_batch_norm_backward(const tp_step *s, const tp_plan_node *p, cons
         a->dx[0][i] = a->d[i] * (gamma[c] * inverse[c]);
     }
     if (p->trainable == 0) { return; }
-    float *g = tp_grad_row(s, p, 0, row);
+    float *g = tp_grad_rows(s, p, 0, 1, row);
     for (uint32_t i = 0; i < p->n_out; i++) {
         uint32_t c = i % p->in.c;
         float normal = (a->x[0][i] - mean[c]) * inverse[c];
         g[c] += a->d[i] * normal;
     }
     tp_grad_done(s, p, 0, g);
-    g = tp_grad_row(s, p, 1, row);
+    g = tp_grad_rows(s, p, 1, 1, row);
     s->k->channel_sum_f32(g, a->d, p->n_out / p->in.c, p->in.c);
     tp_grad_done(s, p, 1, g);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AVX2 + FMA: the eight lanes of the contract are one register. */
+#define TP_WIDE 1 /* eight lanes cost one operation */
 #define vf __m256
 #define vf_zero() _mm256_setzero_ps()
 #define vf_load(p) _mm256_loadu_ps(p)

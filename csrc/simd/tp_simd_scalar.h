@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference: the P = 8 lanes of the contract as an array. Compilers turn it into whatever the target has. */
+#define TP_WIDE 0 /* eight lanes cost eight operations */
 #define vf tp_vs
 #define vf_zero() ((tp_vs){{0}})
 #define vf_load(p) tp_vs_load(p)

@@ -304,10 +304,11 @@ TP_CASE(conv_dx_f32) {
 
 TP_CASE(conv_dw_f32) {
     tp_conv g = tp_geometry(c->n, false);
-    float *row = tp_io(c, tp_conv_row(&g));
+    uint32_t o = tp_random_below(g.c_out), n = 1u + tp_random_below(g.c_out - o);
+    float *rows = tp_io(c, n * tp_conv_row(&g));
     const float *d = tp_in(c, tp_conv_out(&g)), *x = tp_in(c, tp_conv_in(&g));
     tp_ready(c);
-    k->conv_dw_f32(&g, row, x, d, tp_random_below(g.c_out), c->n % 2u == 0);
+    k->conv_dw_f32(&g, rows, x, d, o, n, c->n % 2u == 0);
 }
 
 TP_CASE(dwconv_f32) {
