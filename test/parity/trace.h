@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parity trace: an MLP and a CNN trained under every policy, optimizer and batch size. Every row ends in a hash over
+ * the records of all steps and the weights along the way, which must be the same on every machine (docs/NUMERICS.md).
+ * Include after csrc/tinyprop.c. Static memory only: it also runs on a microcontroller. */
+#ifndef TINYPROP_PARITY_TRACE_H
+#define TINYPROP_PARITY_TRACE_H
+
+typedef struct tp_parity_row {
+    const char *graph, *policy, *optimizer;
+    uint32_t batch;
+    uint64_t hash;
+} tp_parity_row;
+
+enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 128, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 16, TP_PARITY_ARENA = 48 * 1024 };
+
+/* Wire ids: 1 dense, 2 conv2d, 4 depthwise_conv2d, 5 max_pool2d, 8 relu, 9 relu6, 10 leaky_relu, 11 sigmoid,
+ * 12 tanh, 13 batch_norm, 14 add, 15 flatten, 16 dropout */
+static const tp_node tp_parity_mlp[] = {
+    {.name = "d1", .op = 1, .in = {TP_INPUT, TP_NONE}, .units = 24},
+    {.name = "r1", .op = 8, .in = {0, TP_NONE}},
+    {.name = "drop", .op = 16, .in = {1, TP_NONE}, .param = 0.25f},
+    {.name = "d2", .op = 1, .in = {2, TP_NONE}, .units = 17, .init = TP_INIT_GLOROT_UNIFORM},
+    {.name = "t2", .op = 12, .in = {3, TP_NONE}},
+    {.name = "d3", .op = 1, .in = {4, TP_NONE}, .units = 17},
+    {.name = "s3", .op = 11, .in = {5, TP_NONE}},
+    {.name = "sum", .op = 14, .in = {4, 6}},
+    {.name = "out", .op = 1, .in = {7, TP_NONE}, .units = TP_PARITY_CLASSES},
+};
+
+static const tp_node tp_parity_cnn[] = {
+    {.name = "c1", .op = 2, .in = {TP_INPUT, TP_NONE}, .units = 9, .kernel = {3, 3}, .stride = {1, 1}, .padding = TP_PAD_SAME},
+    {.name = "n1", .op = 13, .in = {0, TP_NONE}, .param = 1e-3f},
+    {.name = "r1", .op = 9, .in = {1, TP_NONE}},
+    {.name = "dw", .op = 4, .in = {2, TP_NONE}, .units = 9, .kernel = {3, 3}, .stride = {1, 1}, .padding = TP_PAD_SAME},
+    {.name = "r2", .op = 10, .in = {3, TP_NONE}, .param = 0.1f},
+    {.name = "pw", .op = 2, .in = {4, TP_NONE}, .units = 9, .kernel = {1, 1}, .stride = {1, 1}},
+    {.name = "sum", .op = 14, .in = {2, 5}},
+    {.name = "pool", .op = 5, .in = {6, TP_NONE}, .kernel = {2, 2}, .stride = {2, 2}},
+    {.name = "c2", .op = 2, .in = {7, TP_NONE}, .units = 12, .kernel = {3, 3}, .stride = {2, 2}, .padding = TP_PAD_EXPLICIT, .pad = {1, 0, 0, 1}, .groups = 3},
+    {.name = "r3", .op = 8, .in = {8, TP_NONE}},
+    {.name = "flat", .op = 15, .in = {9, TP_NONE}},
+    {.name = "out", .op = 1, .in = {10, TP_NONE}, .units = TP_PARITY_CLASSES},
+};
+
+static union {
+    tp_plan plan;
+    uint8_t bytes[sizeof(tp_plan) + TP_PARITY_NODES * sizeof(tp_plan_node)];
+} tp_parity_plan;
+static _Alignas(TP_ALIGN) uint8_t tp_parity_arena[TP_PARITY_ARENA];
+static float tp_parity_x[TP_PARITY_SAMPLES * TP_PARITY_IN];
+static uint32_t tp_parity_label[TP_PARITY_SAMPLES];
+static union {
+    tp_stats stats;
+    uint8_t bytes[sizeof(tp_stats) + TP_PARITY_NODES * sizeof(tp_layer_stats)];
+} tp_parity_record;
+
+static uint64_t tp_parity_mix(uint64_t hash, const void *data, uint32_t bytes) { /* FNV-1a */
+    const uint8_t *b = (const uint8_t *)data;
+    for (uint32_t i = 0; i < bytes; i++) { hash = (hash ^ b[i]) * 0x100000001b3u; }
+    return hash;
+}
+
+/* Classes that can be learnt: every class has its own few bright elements. */
+static void tp_parity_data(uint32_t n_in) {
+    for (uint32_t s = 0; s < TP_PARITY_SAMPLES; s++) {
+        tp_parity_label[s] = s % TP_PARITY_CLASSES;
+        for (uint32_t i = 0; i < n_in; i++) {
+            tp_rng_block r = tp_rng(99, TP_RNG_SHUFFLE, 1, s, i);
+            float noise = tp_rng_unit(r.word[0]) - 0.5f;
+            tp_parity_x[s * n_in + i] = i % TP_PARITY_CLASSES == tp_parity_label[s] ? noise + 0.75f : noise;
+        }
+    }
+}
+
+static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
+    tp_recipe r = tp_recipe_default();
+    r.policy = tp_list_id(TP_LIST_POLICY, row->policy);
+    r.optimizer = tp_list_id(TP_LIST_OPTIMIZER, row->optimizer);
+    r.batch = row->batch;
+    r.lr = row->batch > 1 ? 0.15f : 0.04f;
+    r.momentum = 0.8f;
+    r.weight_decay = r.optimizer == tp_list_id(TP_LIST_OPTIMIZER, "momentum") ? 1e-3f : 0.0f;
+    r.schedule = (tp_schedule){TP_SCHEDULE_COSINE, 5, steps, 1, 1.0f};
+    r.policy_params.zeta = 0.9f;
+    r.policy_params.tau = 0.3f;
+    r.policy_params.s_max = 0.6f;
+    return r;
+}
+
+/* Trains one row with these kernels; 0 is no hash: something failed. */
+static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k) {
+    bool mlp = row->graph[0] == 'm';
+    uint32_t steps = mlp ? 240 : 60, at = 0;
+    tp_model m = {mlp ? tp_parity_mlp : tp_parity_cnn, mlp ? sizeof tp_parity_mlp / sizeof(tp_node) : sizeof tp_parity_cnn / sizeof(tp_node),
+                  mlp ? (tp_shape){1, 1, 30, 1} : (tp_shape){8, 8, 2, 3}, TP_F32, 1};
+    tp_recipe r = tp_parity_recipe(row, steps);
+    tp_plan *plan = &tp_parity_plan.plan;
+    tp_net net;
+    if (tp_plan_make(&m, &r, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
+    if (tp_net_open(&net, plan, tp_parity_arena, sizeof tp_parity_arena, k) != TP_OK || tp_net_init(&net) != TP_OK) { return 0; }
+    tp_parity_data(plan->n_in);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t n = i % 7u == 3 ? 1u : row->batch; /* short batches too */
+        at = at + n > TP_PARITY_SAMPLES ? 0 : at;
+        if (at == 0 && tp_net_epoch_begin(&net) != TP_OK) { return 0; }
+        tp_batch b = {tp_parity_x + (size_t)at * plan->n_in, tp_parity_label + at, NULL, n};
+        if (tp_train_step(&net, &b, &tp_parity_record.stats) != TP_OK) { return 0; }
+        hash = tp_parity_mix(hash, &tp_parity_record, tp_stats_bytes(plan));
+        if (i % 10u == 9u) { hash = tp_parity_mix(hash, tp_parity_arena, plan->state_at + plan->state_bytes); }
+        at += n;
+    }
+    const float *y;
+    float p[TP_PARITY_CLASSES];
+    if (tp_net_forward(&net, tp_parity_x, &y) != TP_OK || tp_net_probabilities(&net, y, p) != TP_OK) { return 0; }
+    return tp_parity_mix(hash, p, sizeof p);
+}
+
+/* Row number `index`; false past the last. */
+static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
+    static const char *const graph[2] = {"mlp", "cnn"};
+    uint32_t policies = 0, optimizers = 0;
+    while (tp_list_name(TP_LIST_POLICY, policies, NULL) != NULL) { policies++; }
+    while (tp_list_name(TP_LIST_OPTIMIZER, optimizers, NULL) != NULL) { optimizers++; }
+    row->batch = index % 2u == 0 ? 1u : 4u;
+    row->optimizer = tp_list_name(TP_LIST_OPTIMIZER, index / 2u % optimizers, NULL);
+    row->policy = tp_list_name(TP_LIST_POLICY, index / 2u / optimizers % policies, NULL);
+    row->graph = graph[index / 2u / optimizers / policies % 2u];
+    row->hash = 0;
+    return index < 4u * optimizers * policies;
+}
+
+#endif /* TINYPROP_PARITY_TRACE_H */
