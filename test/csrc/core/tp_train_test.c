@@ -103,7 +103,7 @@ static void tp_skipped_changes_nothing(void) {
         uint32_t batch = i < 2 ? 1u : 3u;
         tp_graph g;
         tp_live v;
-        tp_progress progress;
+        tp_progress progress = {0};
         tp_recipe r = tp_never(i % 2u == 0 ? "sgd" : "momentum", batch);
         tp_graph_of(&g, 1);
         TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
