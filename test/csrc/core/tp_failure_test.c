@@ -96,7 +96,7 @@ static void tp_loss_diverges_in_a_batch(void) {
     for (uint32_t i = 0; i < 2; i++) {
         tp_graph g;
         tp_live v;
-        tp_progress progress;
+        tp_progress progress = {0, 0, 0, 0};
         tp_recipe r = tp_recipe_of("full", i == 0 ? "sgd" : "momentum", 4, 0.1f);
         tp_graph_mlp(&g, (const uint32_t[]){5, 6, 3, 0}, "mse");
         TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
@@ -138,7 +138,7 @@ static uint64_t tp_hash_node(const tp_live *v, uint32_t i) {
 static void tp_delta_diverges(void) {
     for (uint32_t norm = 0; norm < 2; norm++) {
         tp_live v;
-        tp_progress progress;
+        tp_progress progress = {0, 0, 0, 0};
         uint64_t before[4], same;
         tp_steep(&v, 1, norm != 0);
         tp_data d = tp_data_make(v.plan, 2, 5);
@@ -159,7 +159,7 @@ static void tp_delta_diverges(void) {
 
 static void tp_delta_diverges_in_a_batch(void) {
     tp_live v;
-    tp_progress progress;
+    tp_progress progress = {0, 0, 0, 0};
     tp_steep(&v, 2, false);
     tp_data d = tp_data_make(v.plan, 2, 5);
     d.label[0] = d.label[1] = 0;

@@ -83,7 +83,7 @@ static void tp_tensors_and_views(void) {
     tp_tensor t;
     char name[TP_NAME_BYTES + 16];
     void *data;
-    tp_progress progress;
+    tp_progress progress = {0, 0, 0, 0};
     tp_graph_begin(&g, tp_image(3, 3, 2), "softmax_cross_entropy");
     tp_graph_param(&g, "batch_norm", tp_graph_conv(&g, TP_INPUT, 4, 3, 1, TP_PAD_VALID), 1e-3f);
     TP_CHECK_STATUS(tp_live_open(&v, &g, NULL, NULL), TP_OK);

@@ -133,7 +133,7 @@ static void tp_epoch_hook(void) {
     tp_graph_mlp(&g, (const uint32_t[]){5, 9, 4, 0}, "softmax_cross_entropy");
     for (uint32_t mode = TP_MAX_RUNNING; mode <= TP_MAX_EPOCH; mode++) {
         tp_live v;
-        tp_progress progress;
+        tp_progress progress = {0, 0, 0, 0};
         r.policy_params.ymax_mode = mode;
         TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
         tp_data d = tp_data_make(v.plan, 4, 3);
