@@ -94,7 +94,7 @@ async function runOne(
       evaluateEvery: flags.report === undefined ? 'end' : 'epoch',
       ...defined({ augment }),
     });
-    const result = await follow(run, flags.epochs, out, { prefix, epochLines: false, tag: { method, seed }, onWarning: (text) => warnings.push(text) });
+    const result = await follow(run, flags.epochs, out, { prefix, classified: model.loss !== 'mse', epochLines: false, tag: { method, seed }, onWarning: (text) => warnings.push(text) });
     if (result.aborted) throw new TinypropError('ERR_TINYPROP_ABORTED', 'stopped; a comparison cannot be continued');
     return {
       method,

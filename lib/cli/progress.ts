@@ -11,14 +11,20 @@ export function bar(fraction: number, width: number): string {
   return ('\u2588'.repeat(whole) + (part > 0 ? (' \u258f\u258e\u258d\u258c\u258b\u258a\u2589'[part] as string) : '')).padEnd(width, '\u2591');
 }
 
+/** How lines are shown: what they begin with, and whether accuracy means anything (mean squared error: false). */
+export interface LineOptions {
+  prefix?: string;
+  classified?: boolean;
+}
+
 /** The live line: epoch, bar, loss, accuracy, effort, skipped samples, time left; cut to the terminal. */
-export function statusLine(event: ProgressEvent, prefix: string, columns: number): string {
+export function statusLine(event: ProgressEvent, columns: number, { prefix = '', classified = true }: LineOptions = {}): string {
   const done = event.batches > 0 ? event.batch / event.batches : 0;
   const parts = [
     `${prefix}epoch ${event.epoch}/${event.epochs}`,
     bar(done, 12),
     `loss ${loss(event.loss)}`,
-    `acc ${percent(event.accuracy)}`,
+    ...(classified ? [`acc ${percent(event.accuracy)}`] : []),
     `effort ${percent(event.effortBackward)}`,
     `skip ${percent(1 - event.trainedFraction, 0)}`,
     `${duration(event.etaSeconds)} left`,
@@ -28,11 +34,15 @@ export function statusLine(event: ProgressEvent, prefix: string, columns: number
 }
 
 /** The line that stays when an epoch is over. */
-export function epochLine(event: EpochEvent, epochs: number, prefix: string): string {
-  const test = event.testAccuracy !== undefined && event.testLoss !== undefined ? `  test ${percent(event.testAccuracy, 2)} (loss ${loss(event.testLoss)})` : '';
-  const epoch = String(event.epoch).padStart(String(epochs).length);
-  return `${prefix}epoch ${epoch}/${epochs}  loss ${loss(event.trainLoss)}  acc ${percent(event.trainAccuracy)}${test}  effort ${percent(
-    event.effortBackward)}  skip ${percent(1 - event.trainedFraction, 0)}  ${duration(event.seconds)}`;
+export function epochLine(event: EpochEvent, epochs: number, { prefix = '', classified = true }: LineOptions = {}): string {
+  const { testAccuracy, testLoss } = event;
+  const parts = [`${prefix}epoch ${String(event.epoch).padStart(String(epochs).length)}/${epochs}`, `loss ${loss(event.trainLoss)}`];
+  if (classified) parts.push(`acc ${percent(event.trainAccuracy)}`);
+  if (testAccuracy !== undefined && testLoss !== undefined) {
+    parts.push(classified ? `test ${percent(testAccuracy, 2)} (loss ${loss(testLoss)})` : `test loss ${loss(testLoss)}`);
+  }
+  parts.push(`effort ${percent(event.effortBackward)}`, `skip ${percent(1 - event.trainedFraction, 0)}`, duration(event.seconds));
+  return parts.join('  ');
 }
 
 /** Shows the events of a run on stderr, animated on a terminal, one line an epoch elsewhere. */
@@ -42,7 +52,7 @@ export class Progress {
   constructor(
     private readonly out: Output,
     private readonly epochs: number,
-    private readonly options: { prefix?: string; epochLines?: boolean } = {},
+    private readonly options: LineOptions & { epochLines?: boolean } = {},
   ) {}
 
   progress(event: ProgressEvent): void {
@@ -50,11 +60,11 @@ export class Progress {
     // Ten pictures a second are enough for people.
     if (now - this.last < 100) return;
     this.last = now;
-    this.out.status(statusLine(event, this.options.prefix ?? '', this.out.columns));
+    this.out.status(statusLine(event, this.out.columns, this.options));
   }
 
   epoch(event: EpochEvent): void {
-    if (this.options.epochLines ?? true) this.out.note(epochLine(event, this.epochs, this.options.prefix ?? ''));
+    if (this.options.epochLines ?? true) this.out.note(epochLine(event, this.epochs, this.options));
   }
 
   warning(message: string): void {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FitResult, FitRun } from '../trainer';
 import type { Output } from './output';
-import { Progress } from './progress';
+import { Progress, type LineOptions } from './progress';
 
 /** Shows a run's events (stderr, and stdout under `--jsonl`) and gives its result. */
 export async function follow(
   run: FitRun,
   epochs: number,
   out: Output,
-  options: { prefix?: string; epochLines?: boolean; tag?: Record<string, unknown>; onWarning?: (message: string) => void } = {},
+  options: LineOptions & { epochLines?: boolean; tag?: Record<string, unknown>; onWarning?: (message: string) => void } = {},
 ): Promise<FitResult> {
   const progress = new Progress(out, epochs, options);
   try {

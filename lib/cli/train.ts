@@ -48,7 +48,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
       ...(flags.resume !== undefined && { resume: true }),
       ...defined({ augment }),
     });
-    const result = await follow(run, flags.epochs, out, { epochLines: true });
+    const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse' });
     const totals = addTotals(flags.resume === undefined ? undefined : readTrainingMeta(model.meta)?.totals, result.totals);
     const saved = await save(model, flags, totals);
     report(result, totals, flags, model, saved, out);

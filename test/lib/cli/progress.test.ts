@@ -35,15 +35,16 @@ const epoch = {
 
 describe('progress', () => {
   it('shows epoch, bar, loss, accuracy, effort, skipped samples and time left', () => {
-    expect(statusLine(progress, '', 120)).toBe('epoch 3/10  ██████░░░░░░  loss 0.3123  acc 89.1 %  effort 7.9 %  skip 71 %  1:23 left');
+    expect(statusLine(progress, 120)).toBe('epoch 3/10  ██████░░░░░░  loss 0.3123  acc 89.1 %  effort 7.9 %  skip 71 %  1:23 left');
   });
 
   it('never is wider than the terminal', () => {
-    expect(statusLine(progress, 'a long prefix ', 40)).toHaveLength(39);
+    expect(statusLine(progress, 40, { prefix: 'a long prefix ' })).toHaveLength(39);
   });
 
   it('leaves a line an epoch', () => {
-    expect(epochLine(epoch, 10, '')).toBe('epoch  3/10  loss 0.3123  acc 89.1 %  test 88.05 % (loss 0.4)  effort 7.9 %  skip 71 %  4.20 s');
+    expect(epochLine(epoch, 10)).toBe('epoch  3/10  loss 0.3123  acc 89.1 %  test 88.05 % (loss 0.4)  effort 7.9 %  skip 71 %  4.20 s');
+    expect(epochLine(epoch, 10, { classified: false })).toBe('epoch  3/10  loss 0.3123  test loss 0.4  effort 7.9 %  skip 71 %  4.20 s');
   });
 
   it.each([[0, '░░░░'], [0.5, '██░░'], [0.53125, '██▏░'], [1, '████'], [7, '████'], [-1, '░░░░'], [0.999, '████']])('bar of %f', (fraction, text) => {
