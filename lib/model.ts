@@ -230,10 +230,19 @@ export class Model {
    */
   freeze(names: string[] | { allButLast: number }): void {
     this.core.free('freeze');
+    if (Array.isArray(names)) this.checkNames(names);
     const native = Array.isArray(names)
       ? names.reduce((model, name) => edit(model, 'freeze', name), this.core.native)
       : edit(this.core.native, 'freezeAllButLast', names.allButLast);
     this.core.rebuild(native, this.core.recipe);
+  }
+
+  private checkNames(names: readonly string[]): void {
+    const known = [...new Set(this.tensors().map(({ name }) => name.slice(0, name.lastIndexOf('.'))))];
+    const unknown = names.find((name) => !known.includes(name));
+    if (unknown === undefined) return;
+    const code = this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
+    throw new TinypropError(code, `freeze: "${unknown}" is no node with parameters; those are ${known.join(', ')}`, { found: unknown, expected: known });
   }
 
   /**

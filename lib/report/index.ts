@@ -41,7 +41,7 @@ ${runTable(input)}
 const explanation = `<p><b>dense</b> computes every row of every layer, zeros included, as common frameworks do; all efforts are shares of it. <b>full</b> is
 the same training with rows of exactly zero error skipped: the same weights, bit for bit. <b>meprop</b> keeps a fixed share of the error of each layer,
 <b>tinyprop</b> adapts that share to the size of the error, <b>tinypropv2</b> also decides for every sample whether to train on it at all.</p>
-<p><b>Rows worked</b> is the part of the backward pass that was really executed: rows of exactly zero error cost nothing.
+<p><b>Rows worked</b> counts the rows whose error is not exactly zero: all that a method executes, except dense, which does the work of the others too.
 Times depend on the machine and on what else it was doing; efforts do not.</p>`;
 
 function summaryTable(input: ReportInput): string {
