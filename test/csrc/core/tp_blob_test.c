@@ -313,6 +313,32 @@ static void tp_every_truncation(void) {
     free(b.at);
 }
 
+/* Fields that must agree with each other, right checksum and all. `tag` and `at` say where, in four-byte words. */
+static void tp_fields_refused(void) {
+    static const struct {
+        const char *tag;
+        uint32_t at, value;
+    } row[] = {
+        {"MODL", 0, 0}, {"MODL", 0, 4}, {"MODL", 0, TP_MAX_NODES + 1u}, {"MODL", 1, 96}, {"MODL", 1, 104}, {"MODL", 1, 0xffffffffu}, /* nodes, stride */
+        {"TENS", 11, 0x20202020u}, /* a name without end */
+        {"TENS", 19, 0x10000u}, {"TENS", 19, 0xfffffff0u}, {"TENS", 20, 0x10000u}, {"TENS", 20, 0xffffffffu}, /* offset, bytes */
+        {"MODL", 0xfffffffeu, 0x4c444f4eu}, {"TENS", 0xfffffffeu, 0x58585858u}, {"WGTS", 0xfffffffeu, 0x58585858u}, /* no such section */
+        {"RECP", 0xffffffffu, 116}, {"WGTS", 0xffffffffu, 0}, {"STAT", 0xffffffffu, 0xfffffff0u}, {"META", 0xffffffffu, 9}, /* lengths */
+    };
+    for (uint32_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        tp_bytes b = tp_small_file();
+        tp_blob blob;
+        const uint8_t *data;
+        uint32_t length;
+        TP_CHECK_STATUS(tp_blob_open(&blob, b.at, b.length), TP_OK);
+        TP_CHECK_STATUS(tp_blob_section(&blob, row[i].tag, &data, &length), TP_OK);
+        memcpy(b.at + (data - b.at) + 4 * (int32_t)row[i].at, &row[i].value, 4); /* word -2 is the tag, -1 the length */
+        tp_pipeline_sign(b.at, b.length);
+        TP_CHECKF(tp_blob_open(&blob, b.at, b.length) == TP_E_BLOB, "%s word %d = %u", row[i].tag, (int32_t)row[i].at, row[i].value);
+        free(b.at);
+    }
+}
+
 /* Every byte damaged in five ways: refused by the checksum; signed again, refused or survived. */
 static void tp_every_byte(void) {
     static const uint8_t masks[5] = {0x01, 0x80, 0xff, 0x7f, 0x10};
@@ -356,6 +382,7 @@ int main(void) {
     TP_RUN(tp_calls_refused);
     TP_RUN(tp_weights_refused);
     TP_RUN(tp_every_truncation);
+    TP_RUN(tp_fields_refused);
     TP_RUN(tp_every_byte);
     TP_RUN(tp_every_word);
     return tp_end();

@@ -59,10 +59,12 @@ static void tp_printed_examples(void) {
     p.s_min = p.s_max = 0.3f;
     TP_CHECK(tp_rows_of(p, 10, 1.0f, 2.0f) == 3u); /* S = .3, N = 10 */
     p = tp_params_of("paper");
-    for (uint32_t n = 1; n <= 3000; n++) { /* Y = Ymax keeps everything, whatever the numbers */
-        float y = tp_f32_from_bits(0x3f800000u + n * 7919u);
-        p.s_min = (float)(n % 10u) * 0.1f;
-        TP_CHECKF(tp_rows_of(p, n, y, y) == n, "Y = Ymax, N = %u: k = %u", n, tp_rows_of(p, n, y, y));
+    for (uint32_t n = 1; n <= 3000; n++) { /* Y = Ymax keeps everything, whatever the numbers: other orders lose rows here */
+        for (uint32_t j = 0; j < 50; j++) {
+            float y = tp_f32_from_bits(0x3f800000u + (n * 50u + j) * 104729u % 0x2000000u);
+            p.s_min = (float)(2u * j + 1u) * 0.009f;
+            TP_CHECKF(tp_rows_of(p, n, y, y) == n, "Y = Ymax, N = %u: k = %u", n, tp_rows_of(p, n, y, y));
+        }
     }
     /* section 3: p = (.7, .2, .1), y = 0 */
     p.s_min = 0.1f;
