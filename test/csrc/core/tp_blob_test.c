@@ -209,6 +209,15 @@ static void tp_sections_pass_through(void) {
 
 /* --- refusals --- */
 
+/* A fresh net's file. */
+static tp_bytes tp_saved_with(const tp_graph *g, const tp_recipe *r) {
+    tp_live v;
+    TP_CHECK_STATUS(tp_live_open(&v, g, r, NULL), TP_OK);
+    tp_bytes b = tp_saved(&v, TP_ALL, NULL, 0);
+    tp_live_close(&v);
+    return b;
+}
+
 static void tp_calls_refused(void) {
     tp_graph g;
     tp_live v, w;
@@ -242,10 +251,18 @@ static void tp_calls_refused(void) {
     TP_CHECK_STATUS(tp_blob_load(&blob, &w.net, TP_ALL, NULL), TP_E_MISMATCH); /* another optimizer */
     TP_CHECK_STATUS(tp_blob_load(&blob, &w.net, TP_BLOB_WEIGHTS, NULL), TP_OK);
     tp_live_close(&w);
+    g.node[0].flags = TP_FLAG_FROZEN; /* the same optimizer, with less state */
+    tp_bytes frozen = tp_saved_with(&g, &other);
+    TP_CHECK_STATUS(tp_blob_open(&blob, frozen.at, frozen.length), TP_OK);
+    g.node[0].flags = 0;
+    TP_CHECK_STATUS(tp_live_open(&w, &g, &other, NULL), TP_OK);
+    TP_CHECK_STATUS(tp_blob_load(&blob, &w.net, TP_ALL, NULL), TP_E_MISMATCH);
+    tp_live_close(&w);
     TP_CHECK_STATUS(tp_live_open(&w, &g, NULL, NULL), TP_OK);
     TP_CHECK_STATUS(tp_blob_load(&blob, &w.net, TP_ALL, NULL), TP_E_MODE);
     TP_CHECK_STATUS(tp_blob_save(&w.net, TP_ALL, NULL, 0, NULL, 0, &n), TP_E_MODE);
     TP_CHECK_STATUS(tp_blob_load(&blob, &w.net, TP_BLOB_WEIGHTS, NULL), TP_OK);
+    free(frozen.at);
     b.at[8 + 2] = 2; /* the next major version */
     TP_CHECK_STATUS(tp_blob_open(&blob, b.at, b.length), TP_E_VERSION);
     free(small);
