@@ -110,6 +110,10 @@ static void tp_skipped_changes_nothing(void) {
         tp_data d = tp_data_make(v.plan, 12, 6);
         uint64_t hash = tp_hash_learnt(&v);
         TP_CHECK_STATUS(tp_live_train(&v, &d, 5, batch), TP_OK);
+        tp_totals totals;
+        memset(&totals, 0, sizeof totals);
+        tp_totals_add(&totals, v.plan, v.stats); /* the share of the effort is of every sample seen */
+        TP_CHECK(totals.macs_dense_backward == batch * v.plan->macs_backward && totals.trained == 0 && totals.samples == batch);
         TP_CHECK(tp_hash_learnt(&v) == hash && v.stats->trained == 0 && v.stats->samples == batch);
         TP_CHECK(v.stats->macs_dw == 0 && v.stats->macs_dx == 0 && v.stats->selected == 0 && v.stats->macs_forward == batch * v.plan->macs_forward);
         TP_CHECK_STATUS(tp_net_progress(&v.net, &progress), TP_OK);
