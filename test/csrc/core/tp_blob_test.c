@@ -345,8 +345,8 @@ static void tp_fields_refused(void) {
     for (uint32_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         tp_bytes b = tp_small_file();
         tp_blob blob;
-        const uint8_t *data;
-        uint32_t length;
+        const uint8_t *data = b.at;
+        uint32_t length = 0;
         TP_CHECK_STATUS(tp_blob_open(&blob, b.at, b.length), TP_OK);
         TP_CHECK_STATUS(tp_blob_section(&blob, row[i].tag, &data, &length), TP_OK);
         memcpy(b.at + (data - b.at) + 4 * (int32_t)row[i].at, &row[i].value, 4); /* word -2 is the tag, -1 the length */
