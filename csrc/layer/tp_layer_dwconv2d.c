@@ -48,6 +48,10 @@ static void tp_dwconv2d_weights(const tp_step *s, const tp_plan_node *p, const t
         for (uint32_t t = 0; t < p->row_len; t++) { gt[(size_t)t * p->rows + o] = grad[t]; }
     }
     s->k->dwconv_dw_f32(g, gt, a->x[0], a->d);
+    if (!s->k->finite_f32(gt, p->rows * p->row_len)) { /* an infinite input where the error is zero must not count */
+        tp_conv_weights(s, p, a, g);
+        return;
+    }
     for (uint32_t o = 0; o < p->rows; o++) {
         if (!tp_conv_channel_works(p, a->d, o)) { continue; }
         float *grad = tp_grad_rows(s, p, o, 1, row);

@@ -177,11 +177,67 @@ static void tp_delta_diverges_in_a_batch(void) {
     tp_live_close(&v);
 }
 
+/* An activation overflows, but what sees it is clamped and has no error: under every policy that keeps all, on every
+ * instruction set, the same finite weights. (Zero times infinity is NaN: rows of zero error are left out, by definition.) */
+static uint64_t tp_overflow_run(const char *op, const char *policy, const tp_kernels *k) {
+    tp_graph g;
+    tp_live v;
+    tp_recipe r = tp_recipe_of(policy, "sgd", 1, 0.01f);
+    bool dense = strcmp(op, "dense") == 0;
+    tp_graph_begin(&g, dense ? tp_vector(16) : tp_image(12, 12, 8), "softmax_cross_entropy");
+    int32_t a, b;
+    if (dense) {
+        a = tp_graph_dense(&g, TP_INPUT, 16);
+        b = tp_graph_dense(&g, a, 8);
+    } else {
+        a = tp_graph_window(&g, "depthwise_conv2d", TP_INPUT, 8, 1, 1, 1, TP_PAD_VALID);
+        b = tp_graph_window(&g, op, a, 8, 2, 2, 1, TP_PAD_VALID);
+    }
+    b = tp_graph_op(&g, "relu6", b);
+    tp_graph_dense(&g, dense ? b : tp_graph_op(&g, "flatten", b), 3);
+    TP_CHECK_STATUS(tp_live_open(&v, &g, &r, k), TP_OK);
+    tp_data d = tp_data_make(v.plan, 1, 3);
+    float *w = tp_tensor_f32(v.arena, &v.plan->node[a].tensor[0]), *next = tp_tensor_f32(v.arena, &v.plan->node[1].tensor[0]);
+    for (uint32_t i = 0; i < v.plan->node[1].tensor[0].bytes / 4u; i++) { next[i] = 0.1f + tp_abs(next[i]); }
+    for (uint32_t i = 0; i < d.n_in; i++) { d.x[i] = dense ? 0.001f : 1e-39f * tp_abs(d.x[i]); }
+    if (dense) {
+        for (uint32_t i = 0; i < 16; i++) { w[3u * 16u + i] = 3e38f; } /* 16 x .001 x 3e38 is finite; scaled up it is not */
+        d.x[0] = 1000.0f;
+        for (uint32_t i = 0; i < 16; i++) { w[i * 16u] = i == 3 ? w[i * 16u] : 1e-4f; }
+        next[3] = -next[3]; /* -inf: relu6 gives 0; the others are +inf: 6 */
+    } else {
+        for (uint32_t i = 0; i < 8; i++) { w[i] = i == 3 ? 3e38f : 1.0f; }
+        d.x[50u * 8u + 3u] = 1000.0f;
+    }
+    tp_batch batch = tp_data_batch(&d, 0, 1);
+    TP_CHECK_STATUS(tp_live_step(&v, &batch), TP_OK);
+    TP_CHECKF(v.net.kernels->finite_f32((const float *)(const void *)(v.arena + v.plan->params_at), v.plan->params_bytes / 4u), "%s %s %s: weights are not finite", op, policy, k->name);
+    const float *inner = tp_arena_f32(v.arena, v.plan->node[a].act);
+    TP_CHECKF(!v.net.kernels->finite_f32(inner, v.plan->node[a].n_out), "%s: nothing overflows here", op);
+    uint64_t hash = tp_hash(0, v.arena, v.plan->params_bytes);
+    tp_data_free(&d);
+    tp_live_close(&v);
+    return hash;
+}
+
+static void tp_overflow_behind_a_clamp(void) {
+    static const char *const op[3] = {"dense", "conv2d", "depthwise_conv2d"}, *const policy[2] = {"full", "dense"};
+    const tp_kernels *k;
+    bool usable = false;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t want = tp_overflow_run(op[i], "full", tp_kernels_named("soft"));
+        for (uint32_t j = 0; (k = tp_kernels_row(j / 2u, &usable)) != NULL; j++) {
+            if (usable) { TP_CHECKF(tp_overflow_run(op[i], policy[j % 2u], k) == want, "%s %s %s: other bits", op[i], policy[j % 2u], k->name); }
+        }
+    }
+}
+
 int main(void) {
     TP_RUN(tp_data_refused);
     TP_RUN(tp_loss_diverges);
     TP_RUN(tp_loss_diverges_in_a_batch);
     TP_RUN(tp_delta_diverges);
     TP_RUN(tp_delta_diverges_in_a_batch);
+    TP_RUN(tp_overflow_behind_a_clamp);
     return tp_end();
 }
