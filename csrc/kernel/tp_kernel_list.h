@@ -17,8 +17,6 @@ TP_KERNEL(finish_f32, void, (float *y, uint32_t n))
 /* for each listed row r: dx = fma(d[r], w[r], dx) (dx may be NULL), then w[r] = fma(c[r], x, w[r]); a row of d = 0 is
  * read and written back unchanged */
 TP_KERNEL(rows_sgd_f32, void, (float *dx, float *w, const float *x, const float *d, const float *c, const uint32_t *row, uint32_t n_rows, uint32_t n))
-/* dx = fma(d[r], w[r], dx) for each listed row, ascending */
-TP_KERNEL(rows_dx_f32, void, (float *dx, const float *w, const float *d, const uint32_t *row, uint32_t n_rows, uint32_t n))
 /* w = fma(c, g + 0, w) */
 TP_KERNEL(sgd_f32, void, (float *w, float c, const float *g, uint32_t n))
 /* v = fma(m, v, g + 0); w = fma(c, v, w) */

@@ -129,15 +129,6 @@ TP_CASE(rows_sgd_f32) {
     k->rows_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, factor, row, count, c->n);
 }
 
-TP_CASE(rows_dx_f32) {
-    uint32_t rows = 1u + c->n % 13u, count;
-    float *dx = tp_io(c, c->n);
-    const float *w = tp_in(c, rows * c->n), *d = tp_in(c, rows);
-    const uint32_t *row = tp_rows_in(c, rows, &count);
-    tp_ready(c);
-    k->rows_dx_f32(dx, w, d, row, count, c->n);
-}
-
 TP_CASE(sgd_f32) {
     float *w = tp_io(c, c->n);
     const float *g = tp_in(c, c->n);
