@@ -9,6 +9,10 @@ static bool tp_cpu_has_fma(void) {
     return __builtin_cpu_supports("fma") != 0;
 }
 static bool tp_cpu_has_avx2(void) { return tp_cpu_has_fma() && __builtin_cpu_supports("avx2") != 0; }
+static bool tp_cpu_has_avx512(void) {
+    return tp_cpu_has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+           __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+}
 #endif
 
 /* Row `index` of the ISA list; NULL past the last. *usable: this CPU runs it. */

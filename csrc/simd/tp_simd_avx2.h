@@ -12,9 +12,20 @@
 #define vf_load_part(p, n) _mm256_maskload_ps((p), tp_avx2_mask(n))
 #define vf_add(a, b) _mm256_add_ps((a), (b))
 #define vf_abs(a) _mm256_and_ps((a), _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
-#define vf_select(first, a, b) \
-    _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 #define vf_sum(a) tp_avx2_sum(a)
+
+#define TP_LANES 8
+#define vw __m256
+#define vw_zero() _mm256_setzero_ps()
+#define vw_load(p) _mm256_loadu_ps(p)
+#define vw_store(p, a) _mm256_storeu_ps((p), (a))
+#define vw_set1(a) _mm256_set1_ps(a)
+#define vw_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define vw_add(a, b) _mm256_add_ps((a), (b))
+#define vw_load_part(p, n) _mm256_maskload_ps((p), tp_avx2_mask(n))
+#define vw_store_part(p, a, n) _mm256_maskstore_ps((p), tp_avx2_mask(n), (a))
+#define vw_select(first, a, b) \
+    _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 
 TP_INLINE __m256i tp_avx2_mask(uint32_t n) {
     static const int32_t table[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};

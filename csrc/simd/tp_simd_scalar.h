@@ -11,8 +11,19 @@
 #define vf_load_part(p, n) tp_vs_load_part((p), (n))
 #define vf_add(a, b) tp_vs_add((a), (b))
 #define vf_abs(a) tp_vs_abs(a)
-#define vf_select(keep, a, b) tp_vs_select((keep), (a), (b))
 #define vf_sum(a) tp_vs_sum(a)
+
+#define TP_LANES 8
+#define vw tp_vs
+#define vw_zero() vf_zero()
+#define vw_load(p) vf_load(p)
+#define vw_store(p, a) vf_store((p), (a))
+#define vw_set1(a) vf_set1(a)
+#define vw_fma(a, b, c) vf_fma((a), (b), (c))
+#define vw_add(a, b) vf_add((a), (b))
+#define vw_load_part(p, n) vf_load_part((p), (n))
+#define vw_store_part(p, a, n) tp_vs_store_part((p), (a), (n))
+#define vw_select(first, a, b) tp_vs_select((first), (a), (b))
 
 #ifndef TINYPROP_TP_SIMD_SCALAR_H
 #define TINYPROP_TP_SIMD_SCALAR_H
@@ -35,6 +46,9 @@ TP_INLINE tp_vs tp_vs_load_part(const float *p, uint32_t n) {
     tp_vs r = {{0}};
     for (uint32_t i = 0; i < n; i++) { r.v[i] = p[i]; }
     return r;
+}
+TP_INLINE void tp_vs_store_part(float *p, tp_vs a, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) { p[i] = a.v[i]; }
 }
 TP_INLINE tp_vs tp_vs_add(tp_vs a, tp_vs b) {
     for (uint32_t i = 0; i < 8; i++) { a.v[i] += b.v[i]; }

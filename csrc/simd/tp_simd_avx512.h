@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX-512: the eight lanes of the contract are half a register (256 bits); work without an order across lanes takes 16. */
+#define TP_WIDE 1
+#define vf __m256
+#define vf_zero() _mm256_setzero_ps()
+#define vf_load(p) _mm256_loadu_ps(p)
+#define vf_store(p, a) _mm256_storeu_ps((p), (a))
+#define vf_set1(a) _mm256_set1_ps(a)
+#define vf_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define vf_fma_part(a, b, c, n) _mm256_mask3_fmadd_ps((a), (b), (c), (__mmask8)tp_avx512_mask(n))
+#define vf_load_part(p, n) _mm256_maskz_loadu_ps((__mmask8)tp_avx512_mask(n), (p))
+#define vf_add(a, b) _mm256_add_ps((a), (b))
+#define vf_abs(a) _mm256_and_ps((a), _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
+#define vf_sum(a) tp_avx512_sum(a)
+
+#define TP_LANES 16
+#define vw __m512
+#define vw_zero() _mm512_setzero_ps()
+#define vw_load(p) _mm512_loadu_ps(p)
+#define vw_store(p, a) _mm512_storeu_ps((p), (a))
+#define vw_set1(a) _mm512_set1_ps(a)
+#define vw_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
+#define vw_add(a, b) _mm512_add_ps((a), (b))
+#define vw_load_part(p, n) _mm512_maskz_loadu_ps((__mmask16)tp_avx512_mask(n), (p))
+#define vw_store_part(p, a, n) _mm512_mask_storeu_ps((p), (__mmask16)tp_avx512_mask(n), (a))
+#define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
+
+/* the first n lanes */
+TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
+
+/* The halving tree: lane i + lane i+4, then +2, then +1. */
+TP_INLINE float tp_avx512_sum(__m256 a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_add_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+}

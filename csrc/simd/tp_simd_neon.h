@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NEON (arm64): the eight lanes of the contract are two registers; work without an order across lanes takes one. */
+#define TP_WIDE 1
+#define vf tp_neon_pair
+#define vf_zero() vf_set1(0.0f)
+#define vf_load(p) tp_neon_load(p)
+#define vf_store(p, a) tp_neon_store((p), (a))
+#define vf_set1(a) ((tp_neon_pair){{vdupq_n_f32(a), vdupq_n_f32(a)}})
+#define vf_fma(a, b, c) tp_neon_fma((a), (b), (c))
+#define vf_fma_part(a, b, c, n) tp_neon_fma_part((a), (b), (c), (n))
+#define vf_load_part(p, n) tp_neon_load_part((p), (n))
+#define vf_add(a, b) tp_neon_add((a), (b))
+#define vf_abs(a) tp_neon_abs(a)
+#define vf_sum(a) tp_neon_sum(a)
+
+#define TP_LANES 4
+#define vw float32x4_t
+#define vw_zero() vdupq_n_f32(0.0f)
+#define vw_load(p) vld1q_f32(p)
+#define vw_store(p, a) vst1q_f32((p), (a))
+#define vw_set1(a) vdupq_n_f32(a)
+#define vw_fma(a, b, c) vfmaq_f32((c), (a), (b))
+#define vw_add(a, b) vaddq_f32((a), (b))
+#define vw_load_part(p, n) tp_neon_quad_load_part((p), (n))
+#define vw_store_part(p, a, n) tp_neon_quad_store_part((p), (a), (n))
+#define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
+
+typedef struct tp_neon_pair {
+    float32x4_t v[2];
+} tp_neon_pair;
+
+TP_INLINE tp_neon_pair tp_neon_load(const float *p) { return (tp_neon_pair){{vld1q_f32(p), vld1q_f32(p + 4)}}; }
+TP_INLINE void tp_neon_store(float *p, tp_neon_pair a) {
+    vst1q_f32(p, a.v[0]);
+    vst1q_f32(p + 4, a.v[1]);
+}
+TP_INLINE tp_neon_pair tp_neon_fma(tp_neon_pair a, tp_neon_pair b, tp_neon_pair c) {
+    return (tp_neon_pair){{vfmaq_f32(c.v[0], a.v[0], b.v[0]), vfmaq_f32(c.v[1], a.v[1], b.v[1])}};
+}
+TP_INLINE tp_neon_pair tp_neon_add(tp_neon_pair a, tp_neon_pair b) {
+    return (tp_neon_pair){{vaddq_f32(a.v[0], b.v[0]), vaddq_f32(a.v[1], b.v[1])}};
+}
+TP_INLINE tp_neon_pair tp_neon_abs(tp_neon_pair a) { return (tp_neon_pair){{vabsq_f32(a.v[0]), vabsq_f32(a.v[1])}}; }
+TP_INLINE tp_neon_pair tp_neon_load_part(const float *p, uint32_t n) {
+    float copy[8] = {0};
+    TP_MEMCPY(copy, p, n * sizeof(float));
+    return tp_neon_load(copy);
+}
+/* Lanes from n on keep c: they take no part, not even as + 0 * 0. */
+TP_INLINE tp_neon_pair tp_neon_fma_part(tp_neon_pair a, tp_neon_pair b, tp_neon_pair c, uint32_t n) {
+    static const uint32_t table[16] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, 0, 0, 0, 0, 0, 0, 0, 0};
+    tp_neon_pair all = tp_neon_fma(a, b, c);
+    return (tp_neon_pair){{vbslq_f32(vld1q_u32(table + 8 - n), all.v[0], c.v[0]), vbslq_f32(vld1q_u32(table + 12 - n), all.v[1], c.v[1])}};
+}
+/* The halving tree: lane i + lane i+4, then +2, then +1. */
+TP_INLINE float tp_neon_sum(tp_neon_pair a) {
+    float32x4_t s = vaddq_f32(a.v[0], a.v[1]);
+    float32x2_t t = vadd_f32(vget_low_f32(s), vget_high_f32(s));
+    return vget_lane_f32(t, 0) + vget_lane_f32(t, 1);
+}
+TP_INLINE float32x4_t tp_neon_quad_load_part(const float *p, uint32_t n) {
+    float copy[4] = {0};
+    TP_MEMCPY(copy, p, n * sizeof(float));
+    return vld1q_f32(copy);
+}
+TP_INLINE void tp_neon_quad_store_part(float *p, float32x4_t a, uint32_t n) {
+    float copy[4];
+    vst1q_f32(copy, a);
+    TP_MEMCPY(p, copy, n * sizeof(float));
+}
