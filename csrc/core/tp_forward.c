@@ -3,10 +3,13 @@
 #include "tp_base.h"
 #include "tp_state.h"
 
-/* Output of a node, or the sample. */
+/* Elements of one sample of a node's output, or of the input. */
+TP_INLINE uint32_t tp_step_elements(const tp_step *s, int32_t index) { return index == TP_INPUT ? s->plan->n_in : s->plan->node[index].n_out; }
+
+/* Output of a node (or the input) for the samples of this pass. */
 TP_INLINE const float *tp_step_act(const tp_step *s, int32_t index) {
-    if (index == TP_INPUT || s->plan->node[index].act == TP_ACT_INPUT) { return s->x; }
-    return tp_arena_f32(s->arena, s->plan->node[index].act);
+    if (index == TP_INPUT || s->plan->node[index].act == TP_ACT_INPUT) { return s->x + (size_t)s->first * s->plan->n_in; }
+    return tp_arena_f32(s->arena, s->plan->node[index].act) + (size_t)s->first * s->plan->node[index].n_out;
 }
 
 /* Everything of a node's pass that both directions need. */
@@ -14,11 +17,27 @@ static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
     tp_pass a;
     TP_MEMSET(&a, 0, sizeof a);
-    a.x[0] = tp_step_act(s, p->node.in[0]);
-    a.x[1] = p->node.in[1] == TP_NONE ? NULL : tp_step_act(s, p->node.in[1]);
-    a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act);
+    a.n = s->n;
+    a.sample = s->sample + s->first;
+    for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
+        a.x[slot] = tp_step_act(s, p->node.in[slot]);
+        a.n_x[slot] = tp_step_elements(s, p->node.in[slot]);
+    }
+    a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
     a.scratch = (uint32_t *)(void *)(s->arena + s->plan->scratch_at);
     return a;
+}
+
+/* Ops that take one sample at a time get them so. */
+static void tp_step_each(const tp_step *s, const tp_plan_node *p, const tp_pass *a, void (*op)(const tp_step *s, const tp_plan_node *p, const tp_pass *a)) {
+    if ((tp_layer_find(p->node.op)->flags & TP_LAYER_BATCH) != 0 || a->n == 1) {
+        op(s, p, a);
+        return;
+    }
+    for (uint32_t i = 0; i < a->n; i++) {
+        tp_pass one = tp_pass_sample(p, a, i);
+        op(s, p, &one);
+    }
 }
 
 static void tp_forward(const tp_step *s) {
@@ -26,7 +45,7 @@ static void tp_forward(const tp_step *s) {
         const tp_plan_node *p = &s->plan->node[i];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
         tp_pass a = tp_step_pass(s, i);
-        tp_layer_find(p->node.op)->forward(s, p, &a);
+        tp_step_each(s, p, &a, tp_layer_find(p->node.op)->forward);
     }
 }
 
@@ -37,6 +56,7 @@ static tp_step tp_step_begin(const tp_net *net) {
     s.plan = net->plan;
     s.k = net->kernels;
     s.arena = net->arena;
+    s.n = 1;
     return s;
 }
 

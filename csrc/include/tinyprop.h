@@ -67,6 +67,8 @@ const char *tp_status_name(tp_status status);
 #define TP_MAX_NODES 512u  /* nodes of a model */
 #define TP_MAX_LAYERS 128u /* weight layers (dense, convolutions) of a model */
 #define TP_NODE_TENSORS 4u /* parameter tensors of one node */
+#define TP_MAX_SAMPLES 64u /* of a batch worked on together */
+#define TP_MAX_THREADS 64u
 
 /* ------------------------------------------------------------------- model */
 
@@ -203,6 +205,13 @@ typedef struct tp_tensor {
 #define TP_NO_OFFSET 0xffffffffu
 #define TP_ACT_INPUT 0xfffffffeu
 
+/* How a plan trades memory for speed. Results are the same bits for every choice. */
+typedef struct tp_plan_options {
+    uint32_t samples; /* of a batch worked on together, 1 .. TP_MAX_SAMPLES; 1: least memory */
+    uint32_t threads; /* that may work at once (tp_net_parallel), each with scratch of its own, 1 .. TP_MAX_THREADS */
+    uint32_t packing; /* 1: scratch in which SIMD kernels lay out inputs and weights their way */
+} tp_plan_options;
+
 /* What the plan knows of one node. Offsets are bytes from the arena's start. */
 typedef struct tp_plan_node {
     tp_node node;
@@ -214,7 +223,8 @@ typedef struct tp_plan_node {
     uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
     uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
                                       backward 2 n_nodes - i */
-    uint32_t scratch;              /* bytes of scratch of the op */
+    uint32_t scratch;              /* bytes of scratch, all threads and errors that are to be added included */
+    uint32_t scratch_thread;       /* bytes of it for each thread */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
@@ -248,6 +258,8 @@ typedef struct tp_plan {
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
     uint32_t policy_at;               /* policy state of the whole net */
+    uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
+    uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
     uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
     uint32_t n_in, n_out;             /* elements of input and output */
     uint32_t first_trainable;         /* node index; n_nodes: nothing to train */
@@ -256,6 +268,7 @@ typedef struct tp_plan {
     uint32_t input_dtype, loss;
     float theta, alpha_bound; /* decision; analytic maximum of alpha, 0: none */
     tp_recipe recipe;
+    tp_plan_options options;
     tp_plan_node node[1]; /* n_nodes of them */
 } tp_plan;
 
@@ -264,8 +277,11 @@ uint32_t tp_plan_bytes(uint32_t n_nodes);
 /* Plans model + recipe into `plan` (`bytes` large, 8-byte aligned). recipe NULL: inference only, and activations share
  * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; TP_E_ARG also for an unknown
  * policy or optimizer. On an error *where (may be NULL) is the index of the offending node, or n_nodes, and the content of
- * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. */
+ * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. The arena is as small as it can be: for microcontrollers. */
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where);
+/* The same with options, for machines that have the memory; TP_E_ARG also where one is out of range. */
+tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
+                            uint32_t bytes, uint32_t *where);
 
 /* ----------------------------------------------------------------- kernels */
 
@@ -281,7 +297,13 @@ const char *tp_kernels_name(const tp_kernels *kernels);
 
 struct tp_trace;
 
-/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`. */
+/* Runs task(argument, 0) .. task(argument, n - 1) on several threads and returns when all have ended; n <= the plan's threads. */
+typedef struct tp_parallel {
+    void (*run)(void *user, void (*task)(void *argument, uint32_t index), void *argument, uint32_t n); /* NULL: one thread */
+    void *user;
+} tp_parallel;
+
+/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`, `parallel`. */
 typedef struct tp_net {
     const tp_plan *plan;
     uint8_t *arena;
@@ -292,10 +314,12 @@ typedef struct tp_net {
      * chosen; NULL: off. */
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
+    tp_parallel parallel;
 } tp_net;
 
 /* What the trace sees of one layer of one sample. Pointers are valid during the call only. */
 typedef struct tp_trace {
+    uint64_t sample;      /* number since the start of training */
     uint32_t node, layer; /* indices */
     uint32_t n, k;        /* rows to choose from; k after the clamp */
     uint32_t n_delta;     /* elements of delta (= n except in channel mode) */
@@ -374,9 +398,8 @@ uint32_t tp_stats_bytes(const tp_plan *plan);
 
 /* One step on batch->n samples: docs/ALGORITHM.md section 4. stats may be NULL, else tp_stats_bytes large, 8-byte aligned.
  * n > recipe.batch is TP_E_ARG. The whole batch is checked first: TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA leave everything,
- * stats included, as it was. TP_E_LOSS: no weight, optimizer state or counter has changed (batch > 1: maxima of the policy
- * keep the batch's earlier samples). TP_E_DELTA: batch 1: layers above error_node are updated and the sample is counted;
- * batch > 1: as TP_E_LOSS, and the maxima of the layers above have seen the failing sample. Time: forward + the kept rows. */
+ * stats included, as it was. TP_E_LOSS: no weight and no training state has changed. TP_E_DELTA: batch 1: layers above
+ * error_node are updated and the sample is counted; batch > 1: as TP_E_LOSS. Time: forward + the kept rows. */
 tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
 /* Forward (no dropout) and loss of batch->n samples, nothing is learnt; works on inference nets. out (may be NULL): n * n_out
  * raw outputs. The loss may be not finite where the weights have diverged. TP_E_ARG, TP_E_LABEL, TP_E_DATA. */
