@@ -28,6 +28,10 @@
 #define vw_select(first, a, b) \
     _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 
+#define TP_VECTORS 16 /* registers */
+#define vw_transpose(r) tp_avx2_transpose(r)
+#define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
+
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register. */
 #define TP_DENSE_ROWS 4
 #define TP_DENSE_SAMPLES 1
@@ -73,4 +77,33 @@ TP_INLINE __m256 tp_avx2_tree(const __m256 *a) {
         q[r] = _mm256_add_ps(_mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0x44), _mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0xee));
     }
     return _mm256_add_ps(_mm256_shuffle_ps(q[0], q[1], 0x88), _mm256_shuffle_ps(q[0], q[1], 0xdd));
+}
+
+TP_INLINE void tp_avx2_transpose(__m256 *r) {
+    __m256 s[8];
+    TP_UNROLL for (uint32_t i = 0; i < 8; i += 4) {
+        __m256 a = _mm256_unpacklo_ps(r[i], r[i + 1]), b = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        __m256 c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+        s[i] = _mm256_shuffle_ps(a, c, 0x44);
+        s[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        s[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        s[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    TP_UNROLL for (uint32_t i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(s[i], s[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(s[i], s[i + 4], 0x31);
+    }
+}
+
+TP_INLINE uint32_t tp_avx2_sift_half(float *value, uint32_t *at, __m128 d, const uint32_t *index, uint32_t keep) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)tp_sift_bytes(keep));
+    _mm_storeu_ps(value, _mm_castsi128_ps(_mm_shuffle_epi8(_mm_castps_si128(d), bytes)));
+    _mm_storeu_si128((__m128i *)(void *)at, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)index), bytes));
+    return (uint32_t)__builtin_popcount(keep);
+}
+TP_INLINE uint32_t tp_avx2_sift(float *value, uint32_t *at, __m256 d, const uint32_t *index, uint32_t n, bool all) {
+    uint32_t keep = all ? 0xffu : (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(d, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+    keep &= (1u << n) - 1u;
+    uint32_t low = tp_avx2_sift_half(value, at, _mm256_castps256_ps128(d), index, keep & 15u);
+    return low + tp_avx2_sift_half(value + low, at + low, _mm256_extractf128_ps(d, 1), index + 4, keep >> 4);
 }

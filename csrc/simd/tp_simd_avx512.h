@@ -26,6 +26,11 @@
 #define vw_store_part(p, a, n) _mm512_mask_storeu_ps((p), (__mmask16)tp_avx512_mask(n), (a))
 #define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
 
+#define TP_VECTORS 32 /* registers */
+#define vw_transpose(r) tp_avx512_transpose(r)
+/* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
+#define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))
+
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register. */
 #define TP_DENSE_ROWS 8
 #define TP_DENSE_SAMPLES 2
@@ -76,4 +81,33 @@ TP_INLINE __m512 tp_avx512_tree_pair(const __m512 *a) {
         q[r] = _mm512_add_ps(_mm512_shuffle_ps(h[2 * r], h[2 * r + 1], 0x44), _mm512_shuffle_ps(h[2 * r], h[2 * r + 1], 0xee));
     }
     return _mm512_add_ps(_mm512_shuffle_ps(q[0], q[1], 0x88), _mm512_shuffle_ps(q[0], q[1], 0xdd));
+}
+
+/* Squares of 4 x 4 in place, then the 4 x 4 squares among themselves. */
+TP_INLINE void tp_avx512_transpose(__m512 *r) {
+    __m512 s[16];
+    TP_UNROLL for (uint32_t i = 0; i < 16; i += 4) {
+        __m512 a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        __m512 c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        s[i] = _mm512_shuffle_ps(a, c, 0x44);
+        s[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        s[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        s[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+    TP_UNROLL for (uint32_t i = 0; i < 4; i++) {
+        __m512 a = _mm512_shuffle_f32x4(s[i], s[i + 4], 0x88), b = _mm512_shuffle_f32x4(s[i], s[i + 4], 0xdd);
+        __m512 c = _mm512_shuffle_f32x4(s[i + 8], s[i + 12], 0x88), d = _mm512_shuffle_f32x4(s[i + 8], s[i + 12], 0xdd);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+
+TP_INLINE uint32_t tp_avx512_sift(float *value, uint32_t *at, __m512 d, const uint32_t *index, uint32_t n, bool all) {
+    __mmask16 keep = (__mmask16)tp_avx512_mask(n);
+    if (!all) { keep = _mm512_mask_cmp_ps_mask(keep, d, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+    _mm512_storeu_ps(value, _mm512_maskz_compress_ps(keep, d));
+    _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(keep, _mm512_loadu_si512(index)));
+    return (uint32_t)__builtin_popcount(keep);
 }

@@ -26,6 +26,10 @@
 #define vw_store_part(p, a, n) tp_neon_quad_store_part((p), (a), (n))
 #define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
 
+#define TP_VECTORS 32 /* registers */
+#define vw_transpose(r) tp_neon_transpose(r)
+#define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
+
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register (pair). */
 #define TP_DENSE_ROWS 4
 #define TP_DENSE_SAMPLES 1
@@ -98,4 +102,22 @@ TP_INLINE tp_neon_pair tp_neon_tree(const tp_neon_pair *a) {
         sum.v[half] = vpaddq_f32(q[0], q[1]);
     }
     return sum;
+}
+
+TP_INLINE void tp_neon_transpose(float32x4_t *r) {
+    float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+
+TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const uint32_t *index, uint32_t n, bool all) {
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    uint32_t keep = all ? 15u : vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
+    keep &= (1u << n) - 1u;
+    uint8x16_t bytes = vld1q_u8(tp_sift_bytes(keep));
+    vst1q_f32(value, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(d), bytes)));
+    vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(vld1q_u32(index)), bytes)));
+    return (uint32_t)__builtin_popcount(keep);
 }
