@@ -42,7 +42,6 @@
 #define vt_row(p) tp_avx2_keep(vf_load(p))
 #define vt_row_part(p, n) vf_load_part((p), (n))
 #define vt_fma(a, b, c) vf_fma((a), (b), (c))
-#define vt_fma_part(a, b, c, n) vf_fma_part((a), (b), (c), (n))
 #define vt_add(a, b) vf_add((a), (b))
 #define vt_tree(a) vf_tree(a)
 #define vt_twice(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))

@@ -41,7 +41,6 @@
 #define vt_row(p) _mm512_broadcast_f32x8(vf_load(p))
 #define vt_row_part(p, n) _mm512_broadcast_f32x8(vf_load_part((p), (n)))
 #define vt_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
-#define vt_fma_part(a, b, c, n) _mm512_mask3_fmadd_ps((a), (b), (c), (__mmask16)(tp_avx512_mask(n) * 0x101u))
 #define vt_add(a, b) _mm512_add_ps((a), (b))
 #define vt_tree(a) tp_avx512_tree_pair(a)
 #define vt_twice(p) vt_row(p)

@@ -39,17 +39,6 @@ static float *tp_floats(tp_case *c, uint32_t n, bool input) {
 static float *tp_in(tp_case *c, uint32_t n) { return tp_floats(c, n, true); }
 static float *tp_io(tp_case *c, uint32_t n) { return tp_floats(c, n, false); }
 
-/* Ascending row numbers below `rows`; *count of them. */
-static uint32_t *tp_rows_in(tp_case *c, uint32_t rows, uint32_t *count) {
-    uint32_t *row = (uint32_t *)tp_region(c, rows * 4u, true);
-    *count = 0;
-    for (uint32_t i = 0; i < rows; i++) {
-        row[i] = 0;
-        if (tp_random_below(4) != 0) { row[(*count)++] = i; }
-    }
-    return row;
-}
-
 static void tp_result(tp_case *c, const void *value, size_t bytes) { memcpy(tp_region(c, bytes, false), value, bytes); }
 static void tp_result_f32(tp_case *c, float value) { tp_result(c, &value, 4); }
 static void tp_result_u32(tp_case *c, uint32_t value) { tp_result(c, &value, 4); }
@@ -80,17 +69,18 @@ typedef void tp_case_run(const tp_kernels *k, tp_case *c);
 
 /* Rows and samples of a dense layer of n inputs: small ones, and some beyond what a block of a kernel holds. */
 static void tp_dense_sizes(const tp_case *c, uint32_t *rows, uint32_t *samples) {
-    static const uint32_t r[6] = {1, 7, 8, 9, 16, 23}, large[6] = {2, 101, 64, 131, 40, 71}, m[7] = {1, 2, 3, 5, 8, 13, 33};
+    static const uint32_t r[6] = {1, 7, 8, 9, 16, 23}, large[6] = {2, 101, 64, 131, 40, 270}, m[8] = {1, 2, 3, 5, 8, 13, 33, 90};
     *rows = c->n > 70 ? large[(c->n + c->shift) % 6u] : r[c->n % 6u];
-    *samples = m[(c->n + c->shift) % 7u];
+    *samples = m[(c->n + c->shift) % 8u];
 }
 
-/* Errors of which some are zero, and some rows of which all are. */
+/* Errors of which none, some or most are zero, and often some rows of which all are. */
 static float *tp_errors(tp_case *c, uint32_t samples, uint32_t rows) {
+    static const uint32_t keep_of[6] = {1, 2, 6, 9, 13, 16}; /* of sixteen: how many stay */
     float *d = tp_io(c, samples * rows);
-    uint32_t keep = tp_random_below(4); /* of four: how many stay */
+    uint32_t keep = keep_of[tp_random_below(6)], dead = tp_random_below(8);
     for (uint32_t i = 0; i < samples * rows; i++) {
-        if (tp_random_below(4) > keep || i % rows % 5u == keep) { d[i] = 0.0f; }
+        if (tp_random_below(16) >= keep || i % rows % 5u == dead) { d[i] = 0.0f; }
     }
     return d;
 }
@@ -124,6 +114,16 @@ TP_CASE(dense_dw_f32) {
     k->dense_dw_f32(at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, m, c->n, samples, first, rows, c->n % 5u == 0);
 }
 
+TP_CASE(dense_sgd_f32) {
+    uint32_t m, samples;
+    tp_dense_sizes(c, &m, &samples);
+    float *dx = tp_io(c, c->n), *w = tp_io(c, m * c->n), *x = tp_io(c, c->n), *d = tp_errors(c, 1, m);
+    if (c->n % 4u == 0) { w[tp_random_below(m) * c->n] = tp_f32_from_bits(0x7f800000u); }
+    if (c->n % 4u == 1u) { d[m - 1u] = 0.0f; }
+    tp_ready(c);
+    k->dense_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, 0.125f, m, c->n, c->shift % 2u != 0);
+}
+
 TP_CASE(asum_f32) {
     const float *x = tp_in(c, c->n);
     tp_ready(c);
@@ -155,15 +155,6 @@ TP_CASE(finish_f32) {
     float *y = tp_io(c, c->n);
     tp_ready(c);
     k->finish_f32(y, c->n);
-}
-
-TP_CASE(rows_sgd_f32) {
-    uint32_t rows = 1u + c->n % 13u, count;
-    float *dx = tp_io(c, c->n), *w = tp_io(c, rows * c->n);
-    const float *x = tp_in(c, c->n), *d = tp_in(c, rows), *factor = tp_in(c, rows);
-    const uint32_t *row = tp_rows_in(c, rows, &count);
-    tp_ready(c);
-    k->rows_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, factor, row, count, c->n);
 }
 
 TP_CASE(sgd_f32) {
