@@ -40,7 +40,7 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
     tp_sample *sample = tp_step_samples(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !s->k->finite_f32(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
-        tp_pass one = tp_pass_sample(p, a, j);
+        tp_pass one = tp_pass_part(p, a, j, 1);
         if (!summed) { sample[j].l1 = s->k->asum_f32(one.d, p->n_out); }
         tp_status status = tp_backward_choose(s, p, &one, &sample[j]);
         if (status != TP_OK) { return status; }
@@ -50,7 +50,7 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
 
 /* Where node i's input errors go: into the input's buffer, or into scratch to be added afterwards. */
 static void tp_backward_targets(const tp_step *s, const tp_plan_node *p, tp_pass *a) {
-    uint32_t at = s->plan->scratch_at + p->scratch_thread * s->plan->options.threads;
+    uint32_t at = s->plan->scratch_at + p->adds_at;
     for (uint32_t slot = 0; slot < 2; slot++) {
         if (p->needs_dx[slot] == 0) { continue; }
         const tp_plan_node *input = &s->plan->node[p->node.in[slot]];
@@ -81,6 +81,40 @@ static tp_pass tp_backward_pass(const tp_step *s, uint32_t i) {
     return a;
 }
 
+/* One node's pass, to be split: errors by samples, gradients by rows. */
+typedef struct tp_backward_work {
+    const tp_step *s;
+    const tp_plan_node *p;
+    const tp_pass *a;
+    uint32_t parts;
+} tp_backward_work;
+
+static void tp_backward_errors_part(void *argument, uint32_t index) {
+    const tp_backward_work *w = (const tp_backward_work *)argument;
+    uint32_t first = tp_part_begin(w->a->n, index, w->parts);
+    tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->a->n, index + 1u, w->parts) - first);
+    part.scratch = tp_step_scratch(w->s, index);
+    tp_step_each(w->s, w->p, &part, tp_layer_find(w->p->node.op)->errors);
+}
+
+static void tp_backward_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_backward_work work = {s, p, a, tp_step_parts(s, a->n, (uint64_t)p->macs_dx * a->n)};
+    tp_step_run(s, tp_backward_errors_part, &work, work.parts);
+}
+
+static void tp_backward_gradients_part(void *argument, uint32_t index) {
+    const tp_backward_work *w = (const tp_backward_work *)argument;
+    uint32_t first = tp_part_begin(w->p->rows, index, w->parts);
+    tp_pass a = *w->a;
+    a.scratch = tp_step_scratch(w->s, index);
+    tp_update_weights(w->s, w->p, &a, first, tp_part_begin(w->p->rows, index + 1u, w->parts) - first);
+}
+
+static void tp_backward_gradients(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_backward_work work = {s, p, a, s->batch_one ? 1u : tp_step_parts(s, p->rows, (uint64_t)p->macs_dw * a->n)};
+    tp_step_run(s, tp_backward_gradients_part, &work, work.parts);
+}
+
 /* Input errors of node i, and, unless they wait for the other layers, its parameters. */
 static void tp_backward_node(const tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
@@ -88,8 +122,8 @@ static void tp_backward_node(const tp_step *s, const tp_plan_node *p, tp_pass *a
     if (ops->fused != NULL && gradients && p->trainable != 0 && s->batch_one && tp_update_is_plain(s->plan)) {
         ops->fused(s, p, a);
     } else {
-        if (a->dx[0] != NULL || a->dx[1] != NULL) { tp_step_each(s, p, a, ops->errors); }
-        if (gradients && p->trainable != 0) { tp_update_weights(s, p, a, 0, p->rows); }
+        if (a->dx[0] != NULL || a->dx[1] != NULL) { tp_backward_errors(s, p, a); }
+        if (gradients && p->trainable != 0) { tp_backward_gradients(s, p, a); }
     }
     tp_backward_add(s, p, a);
 }
@@ -115,7 +149,7 @@ static tp_status tp_backward(const tp_step *s, uint32_t *where) {
         const tp_plan_node *p = &plan->node[i];
         if (p->backward == 0 || p->trainable == 0) { continue; }
         tp_pass a = tp_backward_pass(s, i);
-        tp_update_weights(s, p, &a, 0, p->rows);
+        tp_backward_gradients(s, p, &a);
     }
     return TP_OK;
 }

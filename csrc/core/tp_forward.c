@@ -12,6 +12,10 @@ TP_INLINE const float *tp_step_act(const tp_step *s, int32_t index) {
     return tp_arena_f32(s->arena, s->plan->node[index].act) + (size_t)s->first * s->plan->node[index].n_out;
 }
 
+static uint32_t *tp_step_scratch(const tp_step *s, uint32_t thread) {
+    return (uint32_t *)(void *)(s->arena + s->plan->scratch_at + (size_t)thread * s->plan->scratch_stride);
+}
+
 /* Everything of a node's pass that both directions need. */
 static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
@@ -24,7 +28,7 @@ static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
         a.n_x[slot] = tp_step_elements(s, p->node.in[slot]);
     }
     a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
-    a.scratch = (uint32_t *)(void *)(s->arena + s->plan->scratch_at);
+    a.scratch = tp_step_scratch(s, s->thread);
     return a;
 }
 
@@ -35,18 +39,61 @@ static void tp_step_each(const tp_step *s, const tp_plan_node *p, const tp_pass 
         return;
     }
     for (uint32_t i = 0; i < a->n; i++) {
-        tp_pass one = tp_pass_sample(p, a, i);
+        tp_pass one = tp_pass_part(p, a, i, 1);
         op(s, p, &one);
     }
 }
 
-static void tp_forward(const tp_step *s) {
+/* Work below this many multiply-accumulates is not worth waking a thread for (a few microseconds). */
+#ifndef TP_PARALLEL_MACS
+#define TP_PARALLEL_MACS 200000u
+#endif
+
+/* In how many parts to do `items` things of so much work in all. */
+static uint32_t tp_step_parts(const tp_step *s, uint32_t items, uint64_t macs) {
+    uint32_t threads = s->net->parallel.run != NULL ? s->plan->options.threads : 1u;
+    if (macs / TP_PARALLEL_MACS < threads) { threads = (uint32_t)(macs / TP_PARALLEL_MACS); }
+    return tp_max_u32(tp_min_u32(threads, items), 1u);
+}
+
+static void tp_step_run(const tp_step *s, void (*task)(void *argument, uint32_t index), void *argument, uint32_t parts) {
+    if (parts == 1) {
+        task(argument, 0);
+    } else {
+        s->net->parallel.run(s->net->parallel.user, task, argument, parts);
+    }
+}
+
+/* Part `index` of `parts` of `items` things begins here. */
+TP_INLINE uint32_t tp_part_begin(uint32_t items, uint32_t index, uint32_t parts) { return (uint32_t)((uint64_t)items * index / parts); }
+
+static void tp_forward_nodes(const tp_step *s) {
     for (uint32_t i = 0; i < s->plan->n_nodes; i++) {
         const tp_plan_node *p = &s->plan->node[i];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
         tp_pass a = tp_step_pass(s, i);
         tp_step_each(s, p, &a, tp_layer_find(p->node.op)->forward);
     }
+}
+
+typedef struct tp_forward_work {
+    const tp_step *s;
+    uint32_t parts;
+} tp_forward_work;
+
+static void tp_forward_part(void *argument, uint32_t index) {
+    const tp_forward_work *work = (const tp_forward_work *)argument;
+    tp_step s = *work->s;
+    s.first = tp_part_begin(work->s->n, index, work->parts);
+    s.n = tp_part_begin(work->s->n, index + 1u, work->parts) - s.first;
+    s.thread = index;
+    tp_forward_nodes(&s);
+}
+
+/* Samples 0 .. n of the step; threads take whole samples through the whole net. */
+static void tp_forward(const tp_step *s) {
+    tp_forward_work work = {s, tp_step_parts(s, s->n, s->plan->macs_forward * s->n)};
+    tp_step_run(s, tp_forward_part, &work, work.parts);
 }
 
 static tp_step tp_step_begin(const tp_net *net) {

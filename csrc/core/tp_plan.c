@@ -316,13 +316,13 @@ static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
 }
 
 /* Scratch of one node: for every thread what the op wants and what choosing and updating rows want (tp_select.c,
- * tp_update.c), then, once, where errors to be added are computed first. */
+ * tp_update.c), then, for all of them, where errors to be added are computed first. */
 static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
     bool direct = tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
-        uint32_t own = p->scratch, more = 0;
+        uint32_t own = p->scratch;
         if (p->trainable != 0) {
             bool rows_at_once = plan->recipe.batch == 1 && !(direct && (ops->fused != NULL || plan->options.packing != 0));
             uint32_t rows = rows_at_once ? tp_plan_gradient_block(plan, p) : 0u;
@@ -333,12 +333,17 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
             own = tp_max_u32(own, tp_mul(p->select == TP_SELECT_CHANNEL ? tp_mul(p->rows, 2, overflow) : p->rows, 4, overflow));
             if (plan->options.packing != 0) { own = tp_max_u32(own, tp_mul(p->n_out, 4, overflow)); } /* a fast selection */
         }
+        p->scratch = tp_align_up(own, TP_ALIGN, overflow);
+        if (plan->options.threads > 1) { plan->scratch_stride = tp_max_u32(plan->scratch_stride, p->scratch); }
+    }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        tp_plan_node *p = &plan->node[i];
+        p->adds_at = plan->options.threads > 1 ? tp_mul(plan->scratch_stride, plan->options.threads, overflow) : p->scratch;
+        uint32_t end = p->adds_at;
         for (uint32_t slot = 0; slot < 2; slot++) {
-            if (p->adds_dx[slot] != 0) { more = tp_sum(more, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
+            if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
         }
-        p->scratch_thread = tp_align_up(own, TP_ALIGN, overflow);
-        p->scratch = tp_sum(tp_mul(p->scratch_thread, plan->options.threads, overflow), more, overflow);
-        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, p->scratch);
+        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, end);
     }
 }
 

@@ -223,8 +223,8 @@ typedef struct tp_plan_node {
     uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
     uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
                                       backward 2 n_nodes - i */
-    uint32_t scratch;              /* bytes of scratch, all threads and errors that are to be added included */
-    uint32_t scratch_thread;       /* bytes of it for each thread */
+    uint32_t scratch;              /* bytes of scratch of one thread */
+    uint32_t adds_at;              /* offset in the scratch region of errors that are to be added */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
@@ -257,6 +257,7 @@ typedef struct tp_plan {
     uint32_t grad_at, grad_bytes;     /* gradient rows and their marks; 0 at batch 1 */
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
+    uint32_t scratch_stride;          /* from one thread's scratch to the next one's; 0: one thread */
     uint32_t policy_at;               /* policy state of the whole net */
     uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
     uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
