@@ -50,7 +50,7 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
 
 /* Where node i's input errors go: into the input's buffer, or into scratch to be added afterwards. */
 static void tp_backward_targets(const tp_step *s, const tp_plan_node *p, tp_pass *a) {
-    uint32_t at = s->plan->scratch_at + p->adds_at;
+    uint32_t at = s->plan->scratch_at + p->scratch * s->plan->options.threads;
     for (uint32_t slot = 0; slot < 2; slot++) {
         if (p->needs_dx[slot] == 0) { continue; }
         const tp_plan_node *input = &s->plan->node[p->node.in[slot]];
@@ -81,38 +81,22 @@ static tp_pass tp_backward_pass(const tp_step *s, uint32_t i) {
     return a;
 }
 
-/* One node's pass, to be split: errors by samples, gradients by rows. */
-typedef struct tp_backward_work {
-    const tp_step *s;
-    const tp_plan_node *p;
-    const tp_pass *a;
-    uint32_t parts;
-} tp_backward_work;
-
-static void tp_backward_errors_part(void *argument, uint32_t index) {
-    const tp_backward_work *w = (const tp_backward_work *)argument;
-    uint32_t first = tp_part_begin(w->a->n, index, w->parts);
-    tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->a->n, index + 1u, w->parts) - first);
-    part.scratch = tp_step_scratch(w->s, index);
-    tp_step_each(w->s, w->p, &part, tp_layer_find(w->p->node.op)->errors);
-}
-
 static void tp_backward_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_backward_work work = {s, p, a, tp_step_parts(s, a->n, (uint64_t)p->macs_dx * a->n)};
-    tp_step_run(s, tp_backward_errors_part, &work, work.parts);
+    tp_work work = {s, p, a, tp_layer_find(p->node.op)->errors, tp_step_parts(s, a->n, (uint64_t)p->macs_dx * a->n)};
+    tp_step_run(s, tp_work_samples, &work, work.parts);
 }
 
-static void tp_backward_gradients_part(void *argument, uint32_t index) {
-    const tp_backward_work *w = (const tp_backward_work *)argument;
+static void tp_backward_rows(void *argument, uint32_t index) {
+    const tp_work *w = (const tp_work *)argument;
     uint32_t first = tp_part_begin(w->p->rows, index, w->parts);
     tp_pass a = *w->a;
-    a.scratch = tp_step_scratch(w->s, index);
+    a.scratch = tp_step_scratch(w->s, w->p, index);
     tp_update_weights(w->s, w->p, &a, first, tp_part_begin(w->p->rows, index + 1u, w->parts) - first);
 }
 
 static void tp_backward_gradients(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_backward_work work = {s, p, a, s->batch_one ? 1u : tp_step_parts(s, p->rows, (uint64_t)p->macs_dw * a->n)};
-    tp_step_run(s, tp_backward_gradients_part, &work, work.parts);
+    tp_work work = {s, p, a, NULL, s->batch_one ? 1u : tp_step_parts(s, p->rows, (uint64_t)p->macs_dw * a->n)};
+    tp_step_run(s, tp_backward_rows, &work, work.parts);
 }
 
 /* Input errors of node i, and, unless they wait for the other layers, its parameters. */

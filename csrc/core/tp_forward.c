@@ -12,8 +12,8 @@ TP_INLINE const float *tp_step_act(const tp_step *s, int32_t index) {
     return tp_arena_f32(s->arena, s->plan->node[index].act) + (size_t)s->first * s->plan->node[index].n_out;
 }
 
-static uint32_t *tp_step_scratch(const tp_step *s, uint32_t thread) {
-    return (uint32_t *)(void *)(s->arena + s->plan->scratch_at + (size_t)thread * s->plan->scratch_stride);
+static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32_t thread) {
+    return (uint32_t *)(void *)(s->arena + s->plan->scratch_at + (size_t)thread * p->scratch);
 }
 
 /* Everything of a node's pass that both directions need. */
@@ -28,7 +28,7 @@ static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
         a.n_x[slot] = tp_step_elements(s, p->node.in[slot]);
     }
     a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
-    a.scratch = tp_step_scratch(s, s->thread);
+    a.scratch = tp_step_scratch(s, p, 0);
     return a;
 }
 
@@ -67,33 +67,32 @@ static void tp_step_run(const tp_step *s, void (*task)(void *argument, uint32_t 
 /* Part `index` of `parts` of `items` things begins here. */
 TP_INLINE uint32_t tp_part_begin(uint32_t items, uint32_t index, uint32_t parts) { return (uint32_t)((uint64_t)items * index / parts); }
 
-static void tp_forward_nodes(const tp_step *s) {
+/* One node's pass, to be split by samples (gradients: by rows). */
+typedef struct tp_work {
+    const tp_step *s;
+    const tp_plan_node *p;
+    const tp_pass *a;
+    void (*op)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
+    uint32_t parts;
+} tp_work;
+
+static void tp_work_samples(void *argument, uint32_t index) {
+    const tp_work *w = (const tp_work *)argument;
+    uint32_t first = tp_part_begin(w->a->n, index, w->parts);
+    tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->a->n, index + 1u, w->parts) - first);
+    part.scratch = tp_step_scratch(w->s, w->p, index);
+    tp_step_each(w->s, w->p, &part, w->op);
+}
+
+/* Node after node, not sample after sample: activations that are dead share their memory with others. */
+static void tp_forward(const tp_step *s) {
     for (uint32_t i = 0; i < s->plan->n_nodes; i++) {
         const tp_plan_node *p = &s->plan->node[i];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
         tp_pass a = tp_step_pass(s, i);
-        tp_step_each(s, p, &a, tp_layer_find(p->node.op)->forward);
+        tp_work work = {s, p, &a, tp_layer_find(p->node.op)->forward, tp_step_parts(s, a.n, (uint64_t)p->macs_forward * a.n)};
+        tp_step_run(s, tp_work_samples, &work, work.parts);
     }
-}
-
-typedef struct tp_forward_work {
-    const tp_step *s;
-    uint32_t parts;
-} tp_forward_work;
-
-static void tp_forward_part(void *argument, uint32_t index) {
-    const tp_forward_work *work = (const tp_forward_work *)argument;
-    tp_step s = *work->s;
-    s.first = tp_part_begin(work->s->n, index, work->parts);
-    s.n = tp_part_begin(work->s->n, index + 1u, work->parts) - s.first;
-    s.thread = index;
-    tp_forward_nodes(&s);
-}
-
-/* Samples 0 .. n of the step; threads take whole samples through the whole net. */
-static void tp_forward(const tp_step *s) {
-    tp_forward_work work = {s, tp_step_parts(s, s->n, s->plan->macs_forward * s->n)};
-    tp_step_run(s, tp_forward_part, &work, work.parts);
 }
 
 static tp_step tp_step_begin(const tp_net *net) {
@@ -114,6 +113,22 @@ tp_status tp_net_forward(tp_net *net, const void *x, const float **y) {
     if (!s.k->finite_f32(s.x, s.plan->n_in)) { return TP_E_DATA; }
     tp_forward(&s);
     *y = tp_step_act(&s, (int32_t)s.plan->n_nodes - 1);
+    return TP_OK;
+}
+
+tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out) {
+    if (!tp_net_ready(net) || x == NULL || out == NULL) { return TP_E_ARG; }
+    const tp_plan *plan = net->plan;
+    tp_step s = tp_step_begin(net);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!s.k->finite_f32((const float *)x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
+    }
+    for (uint32_t at = 0; at < n; at += s.n) {
+        s.x = (const float *)x + (size_t)at * plan->n_in;
+        s.n = tp_min_u32(plan->options.samples, n - at);
+        tp_forward(&s);
+        TP_MEMCPY(out + (size_t)at * plan->n_out, tp_step_act(&s, (int32_t)plan->n_nodes - 1), (size_t)s.n * plan->n_out * sizeof(float));
+    }
     return TP_OK;
 }
 

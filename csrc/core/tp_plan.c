@@ -324,8 +324,8 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
         uint32_t own = p->scratch;
         if (p->trainable != 0) {
-            bool rows_at_once = plan->recipe.batch == 1 && !(direct && (ops->fused != NULL || plan->options.packing != 0));
-            uint32_t rows = rows_at_once ? tp_plan_gradient_block(plan, p) : 0u;
+            bool at_once = direct && p->layer != TP_NO_OFFSET && (ops->fused != NULL || plan->options.packing != 0);
+            uint32_t rows = plan->recipe.batch == 1 && !at_once ? tp_plan_gradient_block(plan, p) : 0u;
             own = tp_sum(own, tp_plan_marks(p, overflow), overflow);
             own = tp_sum(own, tp_mul(tp_mul(rows, p->row_len, overflow), 4, overflow), overflow);
         }
@@ -334,12 +334,7 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
             if (plan->options.packing != 0) { own = tp_max_u32(own, tp_mul(p->n_out, 4, overflow)); } /* a fast selection */
         }
         p->scratch = tp_align_up(own, TP_ALIGN, overflow);
-        if (plan->options.threads > 1) { plan->scratch_stride = tp_max_u32(plan->scratch_stride, p->scratch); }
-    }
-    for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        tp_plan_node *p = &plan->node[i];
-        p->adds_at = plan->options.threads > 1 ? tp_mul(plan->scratch_stride, plan->options.threads, overflow) : p->scratch;
-        uint32_t end = p->adds_at;
+        uint32_t end = tp_mul(p->scratch, plan->options.threads, overflow);
         for (uint32_t slot = 0; slot < 2; slot++) {
             if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
         }

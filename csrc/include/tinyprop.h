@@ -223,8 +223,7 @@ typedef struct tp_plan_node {
     uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
     uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
                                       backward 2 n_nodes - i */
-    uint32_t scratch;              /* bytes of scratch of one thread */
-    uint32_t adds_at;              /* offset in the scratch region of errors that are to be added */
+    uint32_t scratch;              /* bytes of scratch of one thread; errors that are to be added lie behind those of all */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
@@ -257,7 +256,6 @@ typedef struct tp_plan {
     uint32_t grad_at, grad_bytes;     /* gradient rows and their marks; 0 at batch 1 */
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
-    uint32_t scratch_stride;          /* from one thread's scratch to the next one's; 0: one thread */
     uint32_t policy_at;               /* policy state of the whole net */
     uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
     uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
@@ -341,6 +339,9 @@ tp_status tp_net_reset_state(tp_net *net);
 /* Forward pass of one sample in inference mode (no dropout). x: n_in floats, aligned as floats. *y: n_out raw outputs
  * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA. */
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
+/* The same for n samples, one after the other in x; their outputs go to out[n * n_out]. Fast where the plan works on several
+ * samples together. Nothing is written if any sample is not finite: TP_E_DATA. */
+tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
 /* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean

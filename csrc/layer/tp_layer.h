@@ -13,7 +13,6 @@ typedef struct tp_step {
     uint8_t *arena;
     const float *x;      /* the samples worked on together */
     uint32_t first, n;   /* which of them this pass is about */
-    uint32_t thread;     /* whose scratch it uses */
     tp_stats *stats;     /* may be NULL */
     uint64_t sample;     /* number of x[0] since the start of training: counter of the dropout stream */
     bool training;       /* dropout is active */

@@ -33,7 +33,11 @@ static void tp_trace_is_pinned(void) {
         const tp_parity_row *want = &tp_pinned[i];
         bool named = strcmp(row.graph, want->graph) == 0 && strcmp(row.policy, want->policy) == 0 && strcmp(row.optimizer, want->optimizer) == 0 && row.batch == want->batch;
         TP_CHECKF(named, "row %u is %s %s %s %u", i, row.graph, row.policy, row.optimizer, row.batch);
+        memset(tp_parity_arena, 0xa5, sizeof tp_parity_arena);
         uint64_t hash = tp_parity_run(&row, tp_under_test, tp_options, &parallel);
+        uint32_t end = tp_parity_plan.plan.arena_bytes;
+        while (end < sizeof tp_parity_arena && tp_parity_arena[end] == 0xa5) { end++; }
+        TP_CHECKF(end == sizeof tp_parity_arena, "%s %s %s %u: wrote behind the arena", row.graph, row.policy, row.optimizer, row.batch);
         TP_CHECKF(hash == want->hash, "%s %s %s %u: %016llx, pinned %016llx", row.graph, row.policy, row.optimizer, row.batch,
                   (unsigned long long)hash, (unsigned long long)want->hash);
     }
