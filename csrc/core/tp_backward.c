@@ -86,12 +86,18 @@ static void tp_backward_errors(const tp_step *s, const tp_plan_node *p, const tp
     tp_step_run(s, tp_work_samples, &work, work.parts);
 }
 
-static void tp_backward_rows(void *argument, uint32_t index) {
-    const tp_work *w = (const tp_work *)argument;
+static TP_NOINLINE void tp_backward_rows_part(const tp_work *w, uint32_t index) {
     uint32_t first = tp_part_begin(w->p->rows, index, w->parts);
     tp_pass a = *w->a;
     a.scratch = tp_step_scratch(w->s, w->p, index);
     tp_update_weights(w->s, w->p, &a, first, tp_part_begin(w->p->rows, index + 1u, w->parts) - first);
+}
+
+static void tp_backward_rows(void *argument, uint32_t index) {
+    const tp_work *w = (const tp_work *)argument;
+    tp_control control = tp_net_enter(w->s->net);
+    tp_backward_rows_part(w, index);
+    tp_control_leave(control);
 }
 
 static void tp_backward_gradients(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {

@@ -76,12 +76,19 @@ typedef struct tp_work {
     uint32_t parts;
 } tp_work;
 
-static void tp_work_samples(void *argument, uint32_t index) {
-    const tp_work *w = (const tp_work *)argument;
+static TP_NOINLINE void tp_work_samples_part(const tp_work *w, uint32_t index) {
     uint32_t first = tp_part_begin(w->a->n, index, w->parts);
     tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->a->n, index + 1u, w->parts) - first);
     part.scratch = tp_step_scratch(w->s, w->p, index);
     tp_step_each(w->s, w->p, &part, w->op);
+}
+
+/* Another thread has a control register of its own. */
+static void tp_work_samples(void *argument, uint32_t index) {
+    const tp_work *w = (const tp_work *)argument;
+    tp_control control = tp_net_enter(w->s->net);
+    tp_work_samples_part(w, index);
+    tp_control_leave(control);
 }
 
 /* Node after node, not sample after sample: activations that are dead share their memory with others. */
@@ -106,34 +113,45 @@ static tp_step tp_step_begin(const tp_net *net) {
     return s;
 }
 
+static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const float *x, uint32_t n, float *out) {
+    const tp_plan *plan = net->plan;
+    tp_step s = tp_step_begin(net);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!s.k->finite_f32(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
+    }
+    for (uint32_t at = 0; at < n; at += s.n) {
+        s.x = x + (size_t)at * plan->n_in;
+        s.n = tp_min_u32(plan->options.samples, n - at);
+        tp_forward(&s);
+        const float *y = tp_step_act(&s, (int32_t)plan->n_nodes - 1);
+        if (out != NULL) { TP_MEMCPY(out + (size_t)at * plan->n_out, y, (size_t)s.n * plan->n_out * sizeof(float)); }
+    }
+    return TP_OK;
+}
+
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y) {
     if (!tp_net_ready(net) || x == NULL || y == NULL) { return TP_E_ARG; }
     tp_step s = tp_step_begin(net);
     s.x = (const float *)x;
-    if (!s.k->finite_f32(s.x, s.plan->n_in)) { return TP_E_DATA; }
-    tp_forward(&s);
-    *y = tp_step_act(&s, (int32_t)s.plan->n_nodes - 1);
-    return TP_OK;
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_forward_samples(net, s.x, 1, NULL);
+    tp_control_leave(control);
+    if (status == TP_OK) { *y = tp_step_act(&s, (int32_t)s.plan->n_nodes - 1); }
+    return status;
 }
 
 tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out) {
     if (!tp_net_ready(net) || x == NULL || out == NULL) { return TP_E_ARG; }
-    const tp_plan *plan = net->plan;
-    tp_step s = tp_step_begin(net);
-    for (uint32_t i = 0; i < n; i++) {
-        if (!s.k->finite_f32((const float *)x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
-    }
-    for (uint32_t at = 0; at < n; at += s.n) {
-        s.x = (const float *)x + (size_t)at * plan->n_in;
-        s.n = tp_min_u32(plan->options.samples, n - at);
-        tp_forward(&s);
-        TP_MEMCPY(out + (size_t)at * plan->n_out, tp_step_act(&s, (int32_t)plan->n_nodes - 1), (size_t)s.n * plan->n_out * sizeof(float));
-    }
-    return TP_OK;
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_forward_samples(net, (const float *)x, n, out);
+    tp_control_leave(control);
+    return status;
 }
 
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out) {
     if (!tp_net_ready(net) || y == NULL || out == NULL) { return TP_E_ARG; }
+    tp_control control = tp_net_enter(net);
     tp_loss_find(net->plan->loss)->probabilities(net->kernels, out, y, net->plan->n_out);
+    tp_control_leave(control);
     return TP_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model + recipe -> shapes, lifetimes and byte offsets. Pure arithmetic: the same plan on every machine. */
 #include "tp_base.h"
+#include "tp_control.h"
 #include "tp_state.h"
 
 uint32_t tp_plan_bytes(uint32_t n_nodes) {
@@ -395,19 +396,12 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     return TP_OK;
 }
 
-tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
-    static const tp_plan_options smallest = {1, 1, 0};
-    return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
-}
-
 static bool tp_plan_options_ok(const tp_plan_options *o) {
     return o->samples >= 1 && o->samples <= TP_MAX_SAMPLES && o->threads >= 1 && o->threads <= TP_MAX_THREADS && o->packing <= 1;
 }
 
-tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
-                            uint32_t bytes, uint32_t *where) {
-    uint32_t place = 0;
-    if (where == NULL) { where = &place; }
+static TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options,
+                                                  tp_plan *plan, uint32_t bytes, uint32_t *where) {
     if (model == NULL || plan == NULL || model->nodes == NULL || options == NULL || !tp_plan_options_ok(options)) { return TP_E_ARG; }
     *where = model->n_nodes;
     if (model->n_nodes == 0) { return TP_E_MODEL; }
@@ -434,4 +428,18 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
     tp_plan_backward(plan);
     tp_plan_layers(plan, &overflow);
     return overflow ? TP_E_LIMIT : tp_plan_regions(plan);
+}
+
+tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
+                            uint32_t bytes, uint32_t *where) {
+    uint32_t place = 0;
+    tp_control control = tp_control_enter(TP_NUMERICS_IEEE);
+    tp_status status = tp_plan_make_checked(model, recipe, options, plan, bytes, where != NULL ? where : &place);
+    tp_control_leave(control);
+    return status;
+}
+
+tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
+    static const tp_plan_options smallest = {1, 1, 0};
+    return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
 }

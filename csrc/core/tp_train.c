@@ -116,9 +116,7 @@ static void tp_train_undo(const tp_net *net, bool back) {
     }
 }
 
-tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
-    if (net->plan->training == 0) { return TP_E_MODE; }
+static TP_NOINLINE tp_status tp_train_batch(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     const tp_recipe *r = &net->plan->recipe;
@@ -153,8 +151,16 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     return status;
 }
 
-tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_train_batch(net, batch, stats);
+    tp_control_leave(control);
+    return status;
+}
+
+static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     tp_step s = tp_step_begin(net);
@@ -169,4 +175,12 @@ tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats 
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;
+}
+
+tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_eval_batch(net, batch, out, stats);
+    tp_control_leave(control);
+    return status;
 }

@@ -16,7 +16,8 @@
  *     training state has changed except where the function says so. Activations and scratch inside the arena
  *     are not kept between calls.
  *   - A null pointer or a net that is not open is TP_E_ARG everywhere; functions list their other errors.
- *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md.
+ *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md. The floating-point control
+ *     register (rounding, denormals, flags) is set for the time of a call and afterwards as it was.
  *   - Arrays are dense, row-major; a sample is [h][w][c] (NHWC). Dense weights are [out][in], convolution
  *     weights [out][kh][kw][in/groups].
  */
@@ -168,7 +169,9 @@ typedef struct tp_policy_params {
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
 } tp_policy_params;
 
-#define TP_NUMERICS_IEEE 0u /* denormals kept; the only contract of this version */
+#define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
+#define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference
+                              * nets keep denormals */
 
 typedef struct tp_recipe {
     uint32_t policy;    /* wire id of the policy list */
@@ -329,7 +332,8 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION. */
+ * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION; TP_E_RECIPE: TP_NUMERICS_FLUSH
+ * on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
  * fresh training state. Formula and stream: docs/NUMERICS.md. */
