@@ -25,9 +25,9 @@ struct tp_kernels {
  * the errors that are not 0. */
 TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     uint64_t padded = ((uint64_t)(g->oh - 1u) * g->sh + g->kh) * ((uint64_t)(g->ow - 1u) * g->sw + g->kw) * g->c_in;
-    uint64_t panel = ((uint64_t)g->kh * g->kw * (g->c_in / g->groups) + 1u) * 32u;
+    uint64_t panel = ((uint64_t)g->kh * g->kw * (g->c_in / g->groups) + 1u) * 50u;
     uint64_t lists = 2u * (uint64_t)g->oh * g->ow * g->c_out + 2u * (uint64_t)g->c_out;
-    uint64_t words = padded + (panel > lists ? panel : lists) + 64u;
+    uint64_t words = padded + (panel > lists ? panel : lists) + 128u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
@@ -39,6 +39,13 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
 #else
 #define TP_TARGET_BEGIN(t) TP_PRAGMA(GCC push_options) TP_PRAGMA(GCC target(t))
 #define TP_TARGET_END TP_PRAGMA(GCC pop_options)
+#endif
+
+/* The next loop, of a constant count, becomes straight code: its arrays are registers. */
+#if defined(__clang__)
+#define TP_UNROLL TP_PRAGMA(unroll)
+#else
+#define TP_UNROLL TP_PRAGMA(GCC unroll 32)
 #endif
 
 /* A correctly rounded fma for machines without one (and the proof that hardware agrees). The product of two floats is
