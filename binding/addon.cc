@@ -29,6 +29,8 @@ constexpr Constant kConstants[] = {
     {"select", "element", TP_SELECT_ELEMENT},
     {"select", "channel", TP_SELECT_CHANNEL},
     {"select", "auto", TP_SELECT_AUTO},
+    {"numerics", "ieee", TP_NUMERICS_IEEE},
+    {"numerics", "flush", TP_NUMERICS_FLUSH},
     {"max", "running", TP_MAX_RUNNING},
     {"max", "decay", TP_MAX_DECAY},
     {"max", "epoch", TP_MAX_EPOCH},
