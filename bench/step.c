@@ -2,10 +2,12 @@
 /*
  * Time of a training step and of its forward pass: every workload, batch size and policy (bench/README.md).
  *   step [--workload W1] [--batch 1] [--policy full] [--isa avx2] [--rounds 9] [--ms 10] [--threads 1] [--machine]
- * prints one JSON line per policy and share of rows. `step --serve` measures what lines on its input ask for.
+ * prints one JSON line per policy and share of rows. `step --describe` prints the nets, `step --serve` measures what lines
+ * on its input ask for.
  * Policies take turns within every round; figures are medians over the rounds, so drift of the machine hits all alike.
  */
 #include "bench.h"
+#include "describe.h"
 #include "roofline.h"
 #include "workloads.h"
 
@@ -238,10 +240,24 @@ static void check_names(const options *o) {
     if (o->batch != 0 && BENCH_SAMPLES % o->batch != 0) { bench_fail("--batch %u: expected a divisor of %d", o->batch, BENCH_SAMPLES); }
 }
 
+/* The nets that are chosen, one line of JSON each. */
+static void describe(const options *o) {
+    for (uint32_t i = 0; i < WORKLOADS; i++) {
+        workload w;
+        if (!chosen(o, workload_rows[i].name)) { continue; }
+        workload_build(&w, &workload_rows[i]);
+        const uint32_t *batch = workload_rows[i].batch;
+        printf("{\"workload\":\"%s\",\"batches\":[%u", workload_rows[i].name, batch[0]);
+        printf(batch[1] == 0 ? "],\"model\":" : ",%u],\"model\":", batch[1]);
+        describe_workload(&w, workload_rows[i].loss);
+        printf("}\n");
+    }
+}
+
 int main(int argc, char **argv) {
     options o = {.rounds = 9, .ms = 10.0, .threads = 1};
     const char *isa = NULL, *text;
-    bool serves = false;
+    bool serves = false, describes = false;
     for (int i = 1; i < argc; i++) {
         if ((text = bench_option(argc, argv, &i, "--workload")) != NULL) {
             o.workload = text;
@@ -261,16 +277,17 @@ int main(int argc, char **argv) {
             o.machine = true; /* the limits that were measured, a line before the policies of a workload */
         } else if (strcmp(argv[i], "--serve") == 0) {
             serves = true;
+        } else if (strcmp(argv[i], "--describe") == 0) {
+            describes = true;
         } else {
             bench_fail("unknown option %s", argv[i]);
         }
     }
     o.kernels = bench_kernels(isa);
     check_names(&o);
-    if (serves) {
-        serve(&o);
-        return 0;
-    }
+    if (describes) { describe(&o); }
+    if (serves) { serve(&o); }
+    if (describes || serves) { return 0; }
     for (uint32_t i = 0; i < WORKLOADS; i++) {
         const workload_row *row = &workload_rows[i];
         for (uint32_t b = 0; b < 2 && chosen(&o, row->name); b++) {

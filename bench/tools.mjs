@@ -141,7 +141,7 @@ export class Server {
    */
   constructor(command, env) {
     this.child = start(command, env);
-    /** @type {{ resolve: (value: any) => void, reject: (reason: Error) => void }[]} */
+    /** @type {{ resolve: (value: any) => void, reject: (reason: Error) => void }[]} whose answers are to come, in order */
     this.waiting = [];
     /** @type {string | null} */
     this.ended = null;
@@ -159,13 +159,19 @@ export class Server {
   }
 
   /**
-   * @param {string} line
+   * The next line of the child.
    * @returns {Promise<any>}
    */
-  ask(line) {
+  answer() {
     if (this.ended !== null) return Promise.reject(new Error(this.ended));
-    this.child.stdin.write(`${line}\n`);
     return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+  }
+
+  /** @param {string} line */
+  ask(line) {
+    const answer = this.answer();
+    this.child.stdin.write(`${line}\n`);
+    return answer;
   }
 
   close() {
