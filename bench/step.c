@@ -221,7 +221,9 @@ static void serve(const options *o) {
         }
         runner *r = serve_runner(name, batch, policy, keep, o);
         r->counts = tp_text_equal(what, "counted");
-        printf("{\"us\":%.4f,\"isa\":\"%s\"}\n", serve_measure(r, tp_text_equal(what, "infer"), ms), tp_kernels_name(o->kernels));
+        bench_share share = bench_share_begin();
+        double us = serve_measure(r, tp_text_equal(what, "infer"), ms);
+        printf("{\"us\":%.4f,\"isa\":\"%s\",\"share\":%.3f}\n", us, tp_kernels_name(o->kernels), bench_share_end(&share));
         fflush(stdout);
     }
 }
@@ -285,6 +287,7 @@ int main(int argc, char **argv) {
     }
     o.kernels = bench_kernels(isa);
     check_names(&o);
+    bench_share share = bench_share_begin();
     if (describes) { describe(&o); }
     if (serves) { serve(&o); }
     if (describes || serves) { return 0; }
@@ -294,5 +297,6 @@ int main(int argc, char **argv) {
             if (o.batch != 0 ? b == 0 : row->batch[b] != 0) { measure(row, o.batch != 0 ? o.batch : row->batch[b], &o); }
         }
     }
+    bench_share_report(&share);
     return 0;
 }

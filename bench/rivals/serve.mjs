@@ -131,7 +131,7 @@ async function repeat(call, calls) {
 async function callsFor(call, ms) {
   for (let calls = 1; ; calls *= 2) {
     const us = (await repeat(call, calls)) * calls;
-    if (us >= 2000 * ms) return Math.max(1, Math.round((ms * 1000 * calls) / us)); // twice: the compiler has to warm up too
+    if (us >= 10000 * ms) return Math.max(1, Math.round((ms * 1000 * calls) / us)); // ten times: the compiler has to warm up too
   }
 }
 

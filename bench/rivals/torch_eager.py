@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch, eager: answers requests for measurements, one line of JSON each (bench/rivals.mjs).
 
-A training step is the fastest of SGD foreach or per parameter, and of both memory layouts where there are convolutions.
+A training step is the faster of SGD foreach and per parameter.
 """
 
 import gzip
 import json
+import math
 import os
+import signal
 import sys
 import time
 
@@ -145,24 +147,17 @@ def calls_for(call, ms):
         calls *= 2
 
 
-def candidates(request):
-    layouts = [False, True] if len(request["model"]["input"]) == 3 else [False]
-    ways = [True, False] if request["what"] == "step" else [False]
-    for channels_last in layouts:
-        for foreach in ways:
-            note = ("foreach" if foreach else "per parameter") if request["what"] == "step" else ""
-            yield ", ".join(filter(None, [note, "channels last" if channels_last else ""])), foreach, channels_last
-
-
 class Best:
-    """The fastest way of PyTorch to do what a request asks for."""
+    """The faster way of PyTorch to do what a request asks for."""
 
     def __init__(self, request):
         found = []
-        for note, foreach, channels_last in candidates(request):
-            step = Step(request, foreach, channels_last)
-            call = step.step if request["what"] == "step" else step.infer
+        step_wanted = request["what"] == "step"
+        for foreach in [True, False] if step_wanted else [False]:
+            step = Step(request, foreach, request["channelsLast"])
+            call = step.step if step_wanted else step.infer
             calls = calls_for(call, request["ms"])
+            note = ("foreach" if foreach else "per parameter") if step_wanted else ""
             found.append((min(repeat(call, calls) for _ in range(3)), note, call, calls))
         _, self.note, self.call, self.calls = min(found, key=lambda f: f[0])
 
@@ -180,26 +175,27 @@ def idx(folder, name):
 
 
 def epoch(request):
-    """One epoch at batch 1 in random order, then the accuracy on the test data."""
-    data = request["data"]
+    """Epochs at batch 1 in random order with a cosine schedule, then the accuracy on the test data."""
+    data, epochs, lr = request["data"], request["epochs"], request["lr"]
     x, y = (idx(data, f"train-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
     tx, ty = (idx(data, f"t10k-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
     x, tx = (a.reshape(len(a), -1).float() / 255 for a in (x, tx))
     y, ty = y.long(), ty.long()
     torch.manual_seed(1)
     net = Net(request["model"])
-    sgd = torch.optim.SGD(net.parameters(), lr=request["lr"], foreach=request["foreach"])
-    order = torch.randperm(len(x))
-    xs, ys = x[order].split(1), y[order].split(1)  # not timed, as the others' loading is not
-    begin = time.perf_counter()
-    total = len(xs)
-    for i, (sample, label) in enumerate(zip(xs, ys)):
-        if request["cosine"]:
-            sgd.param_groups[0]["lr"] = request["lr"] * (1 + __import__("math").cos(3.141592653589793 * i / total)) / 2
-        sgd.zero_grad(set_to_none=True)
-        functional.cross_entropy(net(sample), label).backward()
-        sgd.step()
-    seconds = time.perf_counter() - begin
+    sgd = torch.optim.SGD(net.parameters(), lr=lr, foreach=True)
+    total, seconds, t = epochs * len(x), 0.0, 0
+    for _ in range(epochs):
+        order = torch.randperm(len(x))
+        samples, labels = x[order].split(1), y[order].split(1)  # not timed: neither is the others' loading
+        begin = time.perf_counter()
+        for sample, label in zip(samples, labels):
+            sgd.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * t / total)) / 2
+            t += 1
+            sgd.zero_grad(set_to_none=True)
+            functional.cross_entropy(net(sample), label).backward()
+            sgd.step()
+        seconds += time.perf_counter() - begin
     with torch.inference_mode():
         accuracy = (net(tx).argmax(1) == ty).float().mean().item()
     return {"seconds": seconds, "accuracy": accuracy}
@@ -219,6 +215,7 @@ def blas():
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends without a traceback
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     print(json.dumps({"version": f"{torch.__version__} ({blas()})"}), flush=True)
@@ -227,6 +224,9 @@ def main():
         request = json.loads(line)
         if request["what"] == "epoch":
             print(json.dumps(epoch(request)), flush=True)
+            continue
+        if request["channelsLast"] and len(request["model"]["input"]) != 3:
+            print(json.dumps({"skip": "no images"}), flush=True)
             continue
         place = (request["workload"], request["batch"])
         if place != key:  # a new workload: what the old one held is let go
