@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // `npm run bench`: builds and runs the benchmarks of this project; bench/README.md says what the columns mean.
-import { build, parse, percent, pin, ratio, run, say, table, time } from './tools.mjs';
+import { join } from 'node:path';
+import { build, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
 
 const usage = `usage: npm run bench -- [options]
   --workload NAME  W1, W2, W3, W4, W5, W5-32, W5-96 or W6; default: all
@@ -12,6 +13,7 @@ const usage = `usage: npm run bench -- [options]
   --ms N           milliseconds of one measurement, default 10
   --threads N      threads of a step, default 1
   --core N         core to run on, default the last one
+  --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
   --json           one JSON line per policy instead of tables`;
 
 const options = parse(
@@ -24,6 +26,7 @@ const options = parse(
     ms: { type: 'string' },
     threads: { type: 'string' },
     core: { type: 'string' },
+    node: { type: 'boolean' },
     json: { type: 'boolean', default: false },
   },
   usage,
@@ -35,7 +38,9 @@ const options = parse(
 
 /** Options that the C programs share, as they are. */
 const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads']);
-const args = passed.flatMap((name) => (options[name] === undefined ? [] : [`--${name}`, String(options[name])]));
+/** @param {readonly (typeof passed[number])[]} names */
+const args = (names) => names.flatMap((name) => (options[name] === undefined ? [] : [`--${name}`, String(options[name])]));
+const pinned = pin(options.core);
 
 /**
  * @param {Machine} machine
@@ -62,7 +67,7 @@ function print(machine, rows) {
 
 /** Tables are printed as soon as a workload is measured. */
 async function step() {
-  const command = [...pin(options.core), build('bench_step'), ...args];
+  const command = [...pinned, build('bench_step'), ...args(passed)];
   if (options.json) return run(command, say);
   /** @type {Machine | null} */
   let machine = null;
@@ -84,4 +89,11 @@ async function step() {
   flush();
 }
 
+/** The package takes the best instruction set and one thread. */
+async function node() {
+  const json = options.json ? ['--json'] : [];
+  await run([...pinned, process.execPath, join(root, 'bench', 'node.mjs'), ...args(['workload', 'batch', 'policy', 'rounds', 'ms']), ...json], say);
+}
+
 await step();
+if (options.node ?? (!options.json && options.workload === undefined && options.policy === undefined)) await node();

@@ -120,8 +120,7 @@ export function start(command, env = {}) {
  * @returns {Promise<void>}
  */
 export function run(command, onLine) {
-  const child = start(command);
-  child.stdin.end();
+  const child = start(command); // its input stays open as long as we live
   const lines = createInterface({ input: child.stdout }).on('line', onLine);
   const drained = new Promise((resolve) => lines.on('close', resolve));
   return new Promise((resolve) => {
