@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// @ts-check
+// `npm run bench`: builds and runs the benchmarks of this project; bench/README.md says what the columns mean.
+import { join } from 'node:path';
+import { build, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
+
+const usage = `usage: npm run bench -- [options]
+  --workload NAME  W1, W2, W3, W4, W5, W5-32, W5-96 or W6; default: all
+  --batch N        samples a step; default: those of the workload (1, 32)
+  --policy NAME    dense, full, meprop, tinyprop or tinypropv2; default: all
+  --isa NAME       avx512, avx2, scalar, soft, neon; default: the best of this CPU
+  --rounds N       interleaved repeats, default 9
+  --ms N           milliseconds of one measurement, default 10
+  --threads N      threads of a step, default 1
+  --core N         core to run on, default the last one
+  --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
+  --json           one JSON line per policy instead of tables`;
+
+const options = parse(
+  {
+    workload: { type: 'string' },
+    batch: { type: 'string' },
+    policy: { type: 'string' },
+    isa: { type: 'string' },
+    rounds: { type: 'string' },
+    ms: { type: 'string' },
+    threads: { type: 'string' },
+    core: { type: 'string' },
+    node: { type: 'boolean' },
+    json: { type: 'boolean', default: false },
+  },
+  usage,
+);
+
+/** @typedef {{ workload: string, batch: number, isa: string, weightKiB: number, peakGflops: number, readGBs: number, updateGBs: number }} Machine */
+/** @typedef {{ workload: string, batch: number, policy: string, keep: number | null, isa: string, stepUs: number, inferUs: number,
+ *   backwardUs: number, rowsUsed: number, rooflineFraction: number }} Row */
+
+/** Options that the C programs share, as they are. */
+const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads']);
+/** @param {readonly (typeof passed[number])[]} names */
+const args = (names) => names.flatMap((name) => (options[name] === undefined ? [] : [`--${name}`, String(options[name])]));
+const pinned = pin(options.core);
+
+/**
+ * @param {Machine} machine
+ * @param {Row[]} rows
+ */
+function print(machine, rows) {
+  const { workload, batch, isa, weightKiB, peakGflops, readGBs, updateGBs } = machine;
+  say(`\n${workload}, batch ${batch}, ${isa}: ${weightKiB} KiB of weights; at most ${peakGflops} GFLOP/s, ${readGBs} GB/s read, ${updateGBs} GB/s updated`);
+  const dense = rows.find(({ policy }) => policy === 'dense')?.stepUs;
+  const cells = rows.map((row) => [
+    row.policy,
+    row.keep === null ? '-' : String(row.keep),
+    time(row.stepUs),
+    ratio(dense && dense / row.stepUs),
+    time(row.inferUs),
+    time(row.backwardUs),
+    percent(row.rowsUsed),
+    time(row.rooflineFraction * row.stepUs),
+    percent(row.rooflineFraction),
+  ]);
+  const head = ['policy', 'keep', 'step us', 'vs dense', 'infer us', 'backward us', 'rows used', 'roofline us', 'of it'];
+  table(head, cells).forEach(say);
+}
+
+/** Tables are printed as soon as a workload is measured. */
+async function step() {
+  const command = [...pinned, build('bench_step'), ...args(passed)];
+  if (options.json) return run(command, say);
+  /** @type {Machine | null} */
+  let machine = null;
+  /** @type {Row[]} */
+  let rows = [];
+  const flush = () => {
+    if (machine !== null) print(machine, rows);
+    rows = [];
+  };
+  await run([...command, '--machine'], (line) => {
+    const record = JSON.parse(line);
+    if ('policy' in record) {
+      rows.push(record);
+      return;
+    }
+    flush();
+    machine = record;
+  });
+  flush();
+}
+
+/** The package takes the best instruction set and one thread. */
+async function node() {
+  const json = options.json ? ['--json'] : [];
+  await run([...pinned, process.execPath, join(root, 'bench', 'node.mjs'), ...args(['workload', 'batch', 'policy', 'rounds', 'ms']), ...json], say);
+}
+
+await step();
+if (options.node ?? (!options.json && options.workload === undefined && options.policy === undefined)) await node();
