@@ -115,9 +115,10 @@ typedef struct bench_net {
 /* The one place where the benchmarks make a plan. recipe NULL: inference. */
 static tp_plan *bench_plan(const tp_model *model, const tp_recipe *recipe, uint32_t threads) {
     uint32_t bytes = tp_plan_bytes(model->n_nodes), where = 0;
-    if (threads != 1) { bench_fail("--threads %u: this version works on one thread", threads); }
+    const char *samples = getenv("BENCH_SAMPLES");
+    tp_plan_options options = {samples != NULL ? (uint32_t)atoi(samples) : recipe == NULL ? 1u : tp_min_u32(recipe->batch, 32), threads, 1};
     tp_plan *plan = bench_take(bytes);
-    tp_status status = tp_plan_make(model, recipe, plan, bytes, &where);
+    tp_status status = tp_plan_make_with(model, recipe, &options, plan, bytes, &where);
     if (status != TP_OK) { bench_fail("plan: node %u: %s", where, tp_status_name(status)); }
     return plan;
 }
