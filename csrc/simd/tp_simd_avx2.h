@@ -29,6 +29,7 @@
 
 #define TP_VECTORS 16 /* registers */
 #define vw_transpose(r) tp_avx2_transpose(r)
+#define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
 
 TP_INLINE __m256i tp_avx2_mask(uint32_t n) {
     static const int32_t table[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -57,4 +58,17 @@ TP_INLINE void tp_avx2_transpose(__m256 *r) {
         r[i] = _mm256_permute2f128_ps(s[i], s[i + 4], 0x20);
         r[i + 4] = _mm256_permute2f128_ps(s[i], s[i + 4], 0x31);
     }
+}
+
+TP_INLINE uint32_t tp_avx2_sift_half(float *value, uint32_t *at, __m128 d, const uint32_t *index, uint32_t keep) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)tp_sift_bytes(keep));
+    _mm_storeu_ps(value, _mm_castsi128_ps(_mm_shuffle_epi8(_mm_castps_si128(d), bytes)));
+    _mm_storeu_si128((__m128i *)(void *)at, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)index), bytes));
+    return (uint32_t)__builtin_popcount(keep);
+}
+TP_INLINE uint32_t tp_avx2_sift(float *value, uint32_t *at, __m256 d, const uint32_t *index, uint32_t n, bool all) {
+    uint32_t keep = all ? 0xffu : (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(d, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+    keep &= (1u << n) - 1u;
+    uint32_t low = tp_avx2_sift_half(value, at, _mm256_castps256_ps128(d), index, keep & 15u);
+    return low + tp_avx2_sift_half(value + low, at + low, _mm256_extractf128_ps(d, 1), index + 4, keep >> 4);
 }

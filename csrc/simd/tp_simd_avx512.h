@@ -27,6 +27,8 @@
 
 #define TP_VECTORS 32 /* registers */
 #define vw_transpose(r) tp_avx512_transpose(r)
+/* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
+#define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))
 
 /* the first n lanes */
 TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
@@ -58,4 +60,12 @@ TP_INLINE void tp_avx512_transpose(__m512 *r) {
         r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
         r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
+}
+
+TP_INLINE uint32_t tp_avx512_sift(float *value, uint32_t *at, __m512 d, const uint32_t *index, uint32_t n, bool all) {
+    __mmask16 keep = (__mmask16)tp_avx512_mask(n);
+    if (!all) { keep = _mm512_mask_cmp_ps_mask(keep, d, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+    _mm512_storeu_ps(value, _mm512_maskz_compress_ps(keep, d));
+    _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(keep, _mm512_loadu_si512(index)));
+    return (uint32_t)__builtin_popcount(keep);
 }

@@ -27,6 +27,7 @@
 
 #define TP_VECTORS 32 /* registers */
 #define vw_transpose(r) tp_neon_transpose(r)
+#define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
 
 typedef struct tp_neon_pair {
     float32x4_t v[2];
@@ -78,4 +79,14 @@ TP_INLINE void tp_neon_transpose(float32x4_t *r) {
     r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
     r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+
+TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const uint32_t *index, uint32_t n, bool all) {
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    uint32_t keep = all ? 15u : vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
+    keep &= (1u << n) - 1u;
+    uint8x16_t bytes = vld1q_u8(tp_sift_bytes(keep));
+    vst1q_f32(value, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(d), bytes)));
+    vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(vld1q_u32(index)), bytes)));
+    return (uint32_t)__builtin_popcount(keep);
 }
