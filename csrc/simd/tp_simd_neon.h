@@ -12,6 +12,7 @@
 #define vf_add(a, b) tp_neon_add((a), (b))
 #define vf_abs(a) tp_neon_abs(a)
 #define vf_sum(a) tp_neon_sum(a)
+#define vf_tree(a) tp_neon_tree(a)
 
 #define TP_LANES 4
 #define vw float32x4_t
@@ -28,6 +29,22 @@
 #define TP_VECTORS 32 /* registers */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
+
+/* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register (pair). */
+#define TP_DENSE_ROWS 4
+#define TP_DENSE_SAMPLES 1
+#define vt tp_neon_pair
+#define vt_zero() vf_zero()
+#define vt_load(p, q) ((void)(q), vf_load(p))
+#define vt_load_part(p, q, n) ((void)(q), vf_load_part((p), (n)))
+#define vt_row(p) vf_load(p)
+#define vt_row_part(p, n) vf_load_part((p), (n))
+#define vt_fma(a, b, c) vf_fma((a), (b), (c))
+#define vt_fma_part(a, b, c, n) vf_fma_part((a), (b), (c), (n))
+#define vt_add(a, b) vf_add((a), (b))
+#define vt_tree(a) vf_tree(a)
+#define vt_twice(p) ((tp_neon_pair){{vld1q_f32(p), vld1q_f32(p)}})
+#define vt_store_halves(p, q, a) (vst1q_f32((p), (a).v[0]), vst1q_f32((q), (a).v[1]))
 
 typedef struct tp_neon_pair {
     float32x4_t v[2];
@@ -71,6 +88,20 @@ TP_INLINE void tp_neon_quad_store_part(float *p, float32x4_t a, uint32_t n) {
     float copy[4];
     vst1q_f32(copy, a);
     TP_MEMCPY(p, copy, n * sizeof(float));
+}
+/* Eight of them: lane r is the sum of a[r]. Pairwise additions keep the tree: (0 + 4) + (2 + 6), (1 + 5) + (3 + 7), their sum. */
+TP_INLINE tp_neon_pair tp_neon_tree(const tp_neon_pair *a) {
+    tp_neon_pair sum;
+    for (uint32_t half = 0; half < 2; half++) {
+        float32x4_t h[4], q[2];
+        for (uint32_t r = 0; r < 4; r++) { h[r] = vaddq_f32(a[4 * half + r].v[0], a[4 * half + r].v[1]); }
+        for (uint32_t r = 0; r < 2; r++) {
+            q[r] = vaddq_f32(vcombine_f32(vget_low_f32(h[2 * r]), vget_low_f32(h[2 * r + 1])),
+                             vcombine_f32(vget_high_f32(h[2 * r]), vget_high_f32(h[2 * r + 1])));
+        }
+        sum.v[half] = vpaddq_f32(q[0], q[1]);
+    }
+    return sum;
 }
 
 TP_INLINE void tp_neon_transpose(float32x4_t *r) {
