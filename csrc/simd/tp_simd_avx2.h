@@ -54,6 +54,35 @@ TP_INLINE __m256 tp_avx2_keep(__m256 a) {
     return a;
 }
 
+#define TP_SPAN 8
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_abs(a) vf_abs(a)
+#define ve_only(m, a) _mm256_and_ps(_mm256_castsi256_ps(m), (a))
+#define vu __m256i
+#define vu_set1(a) _mm256_set1_epi32((int)(a))
+#define vu_bits(a) _mm256_castps_si256(a)
+#define vu_abs(a) _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff))
+#define vu_sub(a, b) _mm256_sub_epi32((a), (b))
+#define vu_min(a, b) _mm256_min_epu32((a), (b))
+#define vu_max(a, b) _mm256_max_epu32((a), (b))
+#define vu_count(a, m) _mm256_sub_epi32((a), (m))
+#define vu_min_of(a) tp_avx2_min_of(a)
+#define vu_max_of(a) tp_avx2_max_of(a)
+#define vm __m256i
+/* a > b, both below 2^31 */
+#define vm_above(a, b) _mm256_cmpgt_epi32((a), (b))
+#define vm_except(a, b) _mm256_andnot_si256((b), (a))
+#define vc __m256i
+#define vc_zero() _mm256_setzero_si256()
+#define vc_add(c, m) _mm256_sub_epi32((c), (m))
+#define vc_sum(c) tp_avx2_sum_of(c)
+
 TP_INLINE __m256i tp_avx2_mask(uint32_t n) {
     static const int32_t table[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
     return _mm256_loadu_si256((const __m256i *)(const void *)(table + (8u - n)));
@@ -107,3 +136,14 @@ TP_INLINE uint32_t tp_avx2_sift(float *value, uint32_t *at, __m256 d, const uint
     uint32_t low = tp_avx2_sift_half(value, at, _mm256_castps256_ps128(d), index, keep & 15u);
     return low + tp_avx2_sift_half(value + low, at + low, _mm256_extractf128_ps(d, 1), index + 4, keep >> 4);
 }
+
+#define TP_AVX2_ACROSS(name, op)                                                             \
+    TP_INLINE uint32_t name(__m256i a) {                                                     \
+        __m128i s = op(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));           \
+        s = op(s, _mm_shuffle_epi32(s, 0x4e));                                               \
+        return (uint32_t)_mm_cvtsi128_si32(op(s, _mm_shuffle_epi32(s, 0xb1)));               \
+    }
+TP_AVX2_ACROSS(tp_avx2_sum_of, _mm_add_epi32)
+TP_AVX2_ACROSS(tp_avx2_min_of, _mm_min_epu32)
+TP_AVX2_ACROSS(tp_avx2_max_of, _mm_max_epu32)
+#undef TP_AVX2_ACROSS

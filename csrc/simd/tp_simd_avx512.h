@@ -47,6 +47,35 @@
 #define vt_twice(p) vt_row(p)
 #define vt_store_halves(p, q, a) (vf_store((p), _mm512_castps512_ps256(a)), vf_store((q), _mm512_extractf32x8_ps((a), 1)))
 
+#define TP_SPAN 16
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_abs(a) _mm512_abs_ps(a)
+#define ve_only(m, a) _mm512_maskz_mov_ps((m), (a))
+#define vu __m512i
+#define vu_set1(a) _mm512_set1_epi32((int)(a))
+#define vu_bits(a) _mm512_castps_si512(a)
+#define vu_abs(a) _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff))
+#define vu_sub(a, b) _mm512_sub_epi32((a), (b))
+#define vu_min(a, b) _mm512_min_epu32((a), (b))
+#define vu_max(a, b) _mm512_max_epu32((a), (b))
+#define vu_count(a, m) _mm512_mask_sub_epi32((a), (m), (a), _mm512_set1_epi32(-1))
+#define vu_min_of(a) _mm512_reduce_min_epu32(a)
+#define vu_max_of(a) _mm512_reduce_max_epu32(a)
+#define vm __mmask16
+/* a > b, both below 2^31 */
+#define vm_above(a, b) _mm512_cmpgt_epu32_mask((a), (b))
+#define vm_except(a, b) ((__mmask16)((a) & ~(b)))
+#define vc uint32_t /* counting bits of a mask is cheaper than summing lanes */
+#define vc_zero() 0u
+#define vc_add(c, m) ((c) + (uint32_t)__builtin_popcount(m))
+#define vc_sum(c) (c)
+
 /* the first n lanes */
 TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
 

@@ -46,6 +46,35 @@
 #define vt_twice(p) ((tp_neon_pair){{vld1q_f32(p), vld1q_f32(p)}})
 #define vt_store_halves(p, q, a) (vst1q_f32((p), (a).v[0]), vst1q_f32((q), (a).v[1]))
 
+#define TP_SPAN 4
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_abs(a) vabsq_f32(a)
+#define ve_only(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
+#define vu uint32x4_t
+#define vu_set1(a) vdupq_n_u32(a)
+#define vu_bits(a) vreinterpretq_u32_f32(a)
+#define vu_abs(a) vreinterpretq_u32_f32(vabsq_f32(a))
+#define vu_sub(a, b) vsubq_u32((a), (b))
+#define vu_min(a, b) vminq_u32((a), (b))
+#define vu_max(a, b) vmaxq_u32((a), (b))
+#define vu_count(a, m) vsubq_u32((a), (m))
+#define vu_min_of(a) vminvq_u32(a)
+#define vu_max_of(a) vmaxvq_u32(a)
+#define vm uint32x4_t
+/* a > b, both below 2^31 */
+#define vm_above(a, b) vcgtq_u32((a), (b))
+#define vm_except(a, b) vbicq_u32((a), (b))
+#define vc uint32x4_t
+#define vc_zero() vdupq_n_u32(0)
+#define vc_add(c, m) vsubq_u32((c), (m))
+#define vc_sum(c) vaddvq_u32(c)
+
 typedef struct tp_neon_pair {
     float32x4_t v[2];
 } tp_neon_pair;
