@@ -2,7 +2,8 @@
 // @ts-check
 // `npm run bench`: builds and runs the benchmarks of this project; bench/README.md says what the columns mean.
 import { join } from 'node:path';
-import { build, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
+import { kernels } from './kernels.mjs';
+import { build, fail, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
 
 const usage = `usage: npm run bench -- [options]
   --workload NAME  W1, W2, W3, W4, W5, W5-32, W5-96 or W6; default: all
@@ -14,6 +15,7 @@ const usage = `usage: npm run bench -- [options]
   --threads N      threads of a step, default 1
   --core N         core to run on, default the last one
   --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
+  --kernels        layers by themselves instead, with --isa, --rounds, --ms, --core and --json
   --json           one JSON line per policy instead of tables`;
 
 const options = parse(
@@ -27,6 +29,7 @@ const options = parse(
     threads: { type: 'string' },
     core: { type: 'string' },
     node: { type: 'boolean' },
+    kernels: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
   usage,
@@ -95,5 +98,15 @@ async function node() {
   await run([...pinned, process.execPath, join(root, 'bench', 'node.mjs'), ...args(['workload', 'batch', 'policy', 'rounds', 'ms']), ...json], say);
 }
 
+/** @param {string[]} names of options that make no sense here */
+function refuse(names) {
+  for (const name of names) if (name in options) fail(`--kernels does not go with --${name}`);
+}
+
+if (options.kernels) {
+  refuse(['workload', 'batch', 'policy', 'threads', 'node']);
+  await kernels([...pinned, build('bench_kernels'), ...args(['isa', 'rounds', 'ms'])], options.json);
+  process.exit(0);
+}
 await step();
 if (options.node ?? (!options.json && options.workload === undefined && options.policy === undefined)) await node();

@@ -83,7 +83,11 @@ static void runner_infer(void *user) {
     if (r->batch == 1) {
         bench_check(tp_net_forward(&r->b.net, batch.x, &y), "forward");
     } else {
+#ifdef TP_MAX_SAMPLES
+        bench_check(tp_net_forward_batch(&r->b.net, batch.x, r->batch, r->logits), "forward");
+#else
         bench_check(tp_eval_step(&r->b.net, &batch, r->logits, NULL), "forward");
+#endif
     }
 }
 
