@@ -209,7 +209,7 @@ static void skip(const options *o, const workload_row *row) {
     recipe.policy_params.alpha_mode = TP_MAX_FIXED;
     recipe.policy_params.alpha_fixed = 1e30f; /* no error comes near */
     workload_build(&w, row);
-    skipped s = {.b = bench_open(&w.model, &recipe, 1, o->kernels)};
+    skipped s = {.b = bench_open(&w.model, &recipe, &(bench_host){1, 1}, o->kernels)};
     workload_data data = workload_samples(s.b.plan->n_in, s.b.plan->n_out);
     s.data = &data;
     probe_add(probes, &count, skipped_step, &s);

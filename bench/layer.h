@@ -65,10 +65,8 @@ static tp_step layer_step(const layer_bench *l) {
     s.lr = 1e-30f; /* weights stay as they are */
     s.lr_batch = s.lr / (float)l->batch;
     s.update = 1;
-#ifdef TP_MAX_SAMPLES
     s.n = l->batch;
     s.direct = tp_update_is_plain(l->b.plan);
-#endif
     return s;
 }
 
@@ -86,7 +84,7 @@ static layer_bench *layer_open(const layer_shape *shape, uint32_t batch, double 
     recipe.policy = tp_list_id(TP_LIST_POLICY, zeros ? "dense" : "full");
     recipe.batch = l->batch = batch;
     l->zeros = zeros;
-    l->b = bench_open(&l->w.model, &recipe, 1, kernels);
+    l->b = bench_open(&l->w.model, &recipe, &(bench_host){batch, 1}, kernels);
     const tp_plan *plan = l->b.plan;
     l->x = bench_take(sizeof(float) * batch * plan->n_in);
     l->out = bench_take(sizeof(float) * batch * plan->n_out);
@@ -113,31 +111,17 @@ static void layer_backward(void *user) {
     const tp_plan_node *p = layer_node(l);
     uint32_t i = l->b.plan->n_nodes - 1u;
     float *d = l->d[l->next++ % LAYER_SETS];
-#ifdef TP_MAX_SAMPLES
     tp_pass a = tp_backward_pass(&l->step, i);
     a.d = d;
     a.zeros = l->zeros;
     tp_backward_node(&l->step, p, &a, true);
-#else
-    for (uint32_t j = 0; j < l->batch; j++) {
-        tp_pass a = tp_step_pass(&l->step, i);
-        a.d = d + (size_t)j * p->n_out;
-        a.zeros = l->zeros;
-        tp_backward_targets(&l->step, p, &a);
-        tp_layer_find(p->node.op)->backward(&l->step, p, &a);
-    }
-#endif
     if (l->batch > 1) { tp_update_batch(&l->step, true); }
 }
 
 static void layer_forward(void *user) {
     layer_bench *l = user;
     tp_pass a = tp_step_pass(&l->step, l->b.plan->n_nodes - 1u);
-#ifdef TP_MAX_SAMPLES
     tp_step_each(&l->step, layer_node(l), &a, tp_layer_find(layer_node(l)->node.op)->forward);
-#else
-    for (uint32_t j = 0; j < l->batch; j++) { tp_layer_find(layer_node(l)->node.op)->forward(&l->step, layer_node(l), &a); }
-#endif
 }
 
 /* The k largest of n, as the core chooses the rows of a layer with n outputs; the others become 0. */

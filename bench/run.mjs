@@ -3,7 +3,7 @@
 // `npm run bench`: builds and runs the benchmarks of this project; bench/README.md says what the columns mean.
 import { join } from 'node:path';
 import { kernels } from './kernels.mjs';
-import { build, fail, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
+import { build, fail, integer, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
 
 const usage = `usage: npm run bench -- [options]
   --workload NAME  W1, W2, W3, W4, W5, W5-32, W5-96 or W6; default: all
@@ -12,7 +12,8 @@ const usage = `usage: npm run bench -- [options]
   --isa NAME       avx512, avx2, scalar, soft, neon; default: the best of this CPU
   --rounds N       interleaved repeats, default 9
   --ms N           milliseconds of one measurement, default 10
-  --threads N      threads of a step, default 1
+  --threads N      threads of a step, default 1; with more, times are of day and --core is the last of them
+  --samples N      samples of a batch worked on together; default: as many as pay, at most 32
   --core N         core to run on, default the last one
   --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
   --kernels        layers by themselves instead, with --isa, --rounds, --ms, --core and --json
@@ -27,6 +28,7 @@ const options = parse(
     rounds: { type: 'string' },
     ms: { type: 'string' },
     threads: { type: 'string' },
+    samples: { type: 'string' },
     core: { type: 'string' },
     node: { type: 'boolean' },
     kernels: { type: 'boolean', default: false },
@@ -40,10 +42,10 @@ const options = parse(
  *   backwardUs: number, rowsUsed: number, rooflineFraction: number }} Row */
 
 /** Options that the C programs share, as they are. */
-const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads']);
+const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads', 'samples']);
 /** @param {readonly (typeof passed[number])[]} names */
 const args = (names) => names.flatMap((name) => (options[name] === undefined ? [] : [`--${name}`, String(options[name])]));
-const pinned = pin(options.core);
+const pinned = pin(options.core, integer('--threads', options.threads, 1, 1, 64));
 
 /**
  * @param {Machine} machine
@@ -104,7 +106,7 @@ function refuse(names) {
 }
 
 if (options.kernels) {
-  refuse(['workload', 'batch', 'policy', 'threads', 'node']);
+  refuse(['workload', 'batch', 'policy', 'threads', 'samples', 'node']);
   await kernels([...pinned, build('bench_kernels'), ...args(['isa', 'rounds', 'ms'])], options.json);
   process.exit(0);
 }

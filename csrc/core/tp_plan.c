@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model + recipe -> shapes, lifetimes and byte offsets. Pure arithmetic: the same plan on every machine. */
 #include "tp_base.h"
+#include "tp_control.h"
 #include "tp_state.h"
 
 uint32_t tp_plan_bytes(uint32_t n_nodes) {
@@ -51,10 +52,10 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     if (status != TP_OK) { return status; }
     bool overflow = false;
     p->n_out = tp_mul(tp_mul(p->out.h, p->out.w, &overflow), p->out.c, &overflow);
-    (void)tp_align_up(tp_mul(p->n_out, 4, &overflow), TP_ALIGN, &overflow);
+    (void)tp_align_up(tp_mul(tp_mul(p->n_out, 4, &overflow), plan->options.samples, &overflow), TP_ALIGN, &overflow);
     if (overflow) { return TP_E_LIMIT; }
     if (p->n_out == 0) { return TP_E_SHAPE; }
-    if (ops->plan != NULL) { ops->plan(p, &overflow); }
+    if (ops->plan != NULL) { ops->plan(p, &plan->options, &overflow); }
     p->layer = TP_NO_OFFSET;
     if ((ops->flags & TP_LAYER_WEIGHTS) != 0) {
         if (plan->n_layers == TP_MAX_LAYERS) { return TP_E_LIMIT; }
@@ -120,13 +121,14 @@ static void tp_plan_lifetime_act(tp_plan *plan, uint32_t i) {
     uint32_t n = plan->n_nodes;
     p->act_from = i;
     p->act_to = i + 1u == n ? 2u * n + 1u : i;
-    if (p->backward != 0 && (tp_layer_find(p->node.op)->flags & TP_LAYER_NEEDS_Y) != 0) { p->act_to = tp_max_u32(p->act_to, 2u * n - i); }
+    uint32_t end = plan->options.samples > 1 ? 2u * n + 1u : 0u; /* gradients come after all errors (tp_backward.c) */
+    if (p->backward != 0 && (tp_layer_find(p->node.op)->flags & TP_LAYER_NEEDS_Y) != 0) { p->act_to = tp_max_u32(p->act_to, tp_max_u32(end, 2u * n - i)); }
     for (uint32_t j = i + 1; j < n; j++) {
         const tp_plan_node *reader = &plan->node[j];
         if (reader->node.in[0] != (int32_t)i && reader->node.in[1] != (int32_t)i) { continue; }
         uint32_t flags = tp_layer_find(reader->node.op)->flags;
         bool later = reader->backward != 0 && ((flags & TP_LAYER_NEEDS_X) != 0 || ((flags & TP_LAYER_X_IF_TRAINED) != 0 && reader->trainable != 0));
-        p->act_to = tp_max_u32(p->act_to, later ? 2u * n - j : j);
+        p->act_to = tp_max_u32(p->act_to, later ? tp_max_u32(end, 2u * n - j) : j);
     }
 }
 
@@ -140,7 +142,7 @@ static void tp_plan_lifetime_err(tp_plan *plan, uint32_t i) {
             break;
         }
     }
-    p->err_to = 2u * n - i;
+    p->err_to = plan->options.samples > 1 && p->trainable != 0 ? 2u * n + 1u : 2u * n - i;
 }
 
 /* Does any node that shares this buffer need its own output later? Then nobody may write over it. */
@@ -191,11 +193,16 @@ typedef struct tp_buffer {
     uint32_t bytes, from, to;
 } tp_buffer;
 
+/* Bytes of that many elements of every sample worked on together. */
+static uint32_t tp_plan_elements(const tp_plan *plan, uint32_t n, bool *overflow) {
+    return tp_align_up(tp_mul(tp_mul(n, 4, overflow), plan->options.samples, overflow), TP_ALIGN, overflow);
+}
+
 /* Buffer number b of the plan (2 a node); false: shared, or never needed. */
 static bool tp_plan_buffer(tp_plan *plan, uint32_t b, tp_buffer *out) {
     tp_plan_node *p = &plan->node[b / 2u];
     bool overflow = false;
-    out->bytes = tp_align_up(p->n_out * 4u, TP_ALIGN, &overflow);
+    out->bytes = tp_plan_elements(plan, p->n_out, &overflow);
     if ((b & 1u) == 0) {
         *out = (tp_buffer){&p->act, out->bytes, p->act_from, p->act_to};
         return p->act != TP_ACT_INPUT && p->act_owner == b / 2u;
@@ -288,6 +295,12 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
     *at = tp_align_up(*at, TP_ALIGN, overflow);
 }
 
+/* Policy state of the net and of one layer, in bytes. */
+static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+}
+
 /* Batch > 1: gradient rows, the bias gradient behind them, and one mark a row (one more for the bias). */
 static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
     plan->grad_at = *at;
@@ -303,18 +316,30 @@ static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
     plan->grad_bytes = *at - plan->grad_at;
 }
 
-/* Scratch of one node: where errors to be added are computed first, then what the op itself wants. */
+/* Scratch of one node: for every thread what the op wants and what choosing and updating rows want (tp_select.c,
+ * tp_update.c), then, for all of them, where errors to be added are computed first. */
 static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
+    bool direct = tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
-        uint32_t own = p->scratch, more = 0;
-        if (p->backward != 0 && p->select == TP_SELECT_CHANNEL) { own = tp_max_u32(own, tp_mul(p->rows, 4, overflow)); }
-        for (uint32_t slot = 0; slot < 2; slot++) {
-            int32_t in = p->node.in[slot];
-            if (p->adds_dx[slot] != 0) { more = tp_sum(more, tp_align_up(plan->node[in].n_out * 4u, TP_ALIGN, overflow), overflow); }
+        const tp_layer_ops *ops = tp_layer_find(p->node.op);
+        uint32_t own = p->scratch;
+        if (p->trainable != 0) {
+            bool at_once = direct && p->layer != TP_NO_OFFSET && (ops->fused != NULL || plan->options.packing != 0);
+            uint32_t rows = plan->recipe.batch == 1 && !at_once ? tp_plan_gradient_block(plan, p) : 0u;
+            own = tp_sum(own, tp_plan_marks(p, overflow), overflow);
+            own = tp_sum(own, tp_mul(tp_mul(rows, p->row_len, overflow), 4, overflow), overflow);
         }
-        p->scratch = tp_align_up(tp_sum(own, more, overflow), TP_ALIGN, overflow);
-        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, p->scratch);
+        if (p->backward != 0 && p->layer != TP_NO_OFFSET) {
+            own = tp_max_u32(own, tp_mul(p->select == TP_SELECT_CHANNEL ? tp_mul(p->rows, 2, overflow) : p->rows, 4, overflow));
+            if (plan->options.packing != 0) { own = tp_max_u32(own, tp_mul(p->n_out, 4, overflow)); } /* a fast selection */
+        }
+        p->scratch = tp_align_up(own, TP_ALIGN, overflow);
+        uint32_t end = tp_mul(p->scratch, plan->options.threads, overflow);
+        for (uint32_t slot = 0; slot < 2; slot++) {
+            if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
+        }
+        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, end);
     }
 }
 
@@ -325,6 +350,10 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     if (plan->training != 0) {
         tp_plan_state(plan, &at, &overflow);
         tp_plan_gradients(plan, &at, &overflow);
+        plan->outcome_at = at;
+        at = tp_sum(at, plan->options.samples * (uint32_t)sizeof(tp_sample), &overflow);
+        plan->undo_at = at;
+        at = tp_align_up(tp_sum(at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, &overflow), TP_ALIGN, &overflow);
     }
     tp_plan_share(plan);
     tp_plan_place(plan, &overflow);
@@ -367,10 +396,13 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     return TP_OK;
 }
 
-tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
-    uint32_t place = 0;
-    if (where == NULL) { where = &place; }
-    if (model == NULL || plan == NULL || model->nodes == NULL) { return TP_E_ARG; }
+static bool tp_plan_options_ok(const tp_plan_options *o) {
+    return o->samples >= 1 && o->samples <= TP_MAX_SAMPLES && o->threads >= 1 && o->threads <= TP_MAX_THREADS && o->packing <= 1;
+}
+
+static TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options,
+                                                  tp_plan *plan, uint32_t bytes, uint32_t *where) {
+    if (model == NULL || plan == NULL || model->nodes == NULL || options == NULL || !tp_plan_options_ok(options)) { return TP_E_ARG; }
     *where = model->n_nodes;
     if (model->n_nodes == 0) { return TP_E_MODEL; }
     if (model->n_nodes > TP_MAX_NODES) { return TP_E_LIMIT; }
@@ -381,6 +413,7 @@ tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *
     plan->recipe = recipe != NULL ? *recipe : tp_recipe_default();
     plan->source_version = TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH;
     plan->bytes = tp_plan_bytes(model->n_nodes);
+    plan->options = *options;
     tp_status status = tp_plan_model(plan, model, where);
     if (status != TP_OK) { return status; }
     const tp_loss_ops *loss = tp_loss_find(plan->loss);
@@ -395,4 +428,18 @@ tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *
     tp_plan_backward(plan);
     tp_plan_layers(plan, &overflow);
     return overflow ? TP_E_LIMIT : tp_plan_regions(plan);
+}
+
+tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
+                            uint32_t bytes, uint32_t *where) {
+    uint32_t place = 0;
+    tp_control control = tp_control_enter(TP_NUMERICS_IEEE);
+    tp_status status = tp_plan_make_checked(model, recipe, options, plan, bytes, where != NULL ? where : &place);
+    tp_control_leave(control);
+    return status;
+}
+
+tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
+    static const tp_plan_options smallest = {1, 1, 0};
+    return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
 }

@@ -9,6 +9,12 @@ typedef struct tp_state {
     tp_progress progress;
 } tp_state;
 
+/* Of one of the samples worked on together. */
+typedef struct tp_sample {
+    float loss;
+    float l1; /* sum|delta| of the weight layer whose turn it is */
+} tp_sample;
+
 _Static_assert(sizeof(tp_state) == 32, "the training state is part of the file format");
 
 TP_INLINE tp_state *tp_net_state(const tp_net *net) {
@@ -18,5 +24,11 @@ TP_INLINE tp_state *tp_net_state(const tp_net *net) {
 TP_INLINE float *tp_arena_f32(const uint8_t *arena, uint32_t offset) {
     return (float *)(void *)(uintptr_t)(arena + offset);
 }
+
+/* Gradient rows that are computed together where there is no buffer for all of them. */
+TP_INLINE uint32_t tp_plan_gradient_block(const tp_plan *plan, const tp_plan_node *p) { return tp_min_u32(plan->options.packing != 0 ? 8u : 1u, p->rows); }
+
+/* Bytes of one mark a row. */
+TP_INLINE uint32_t tp_plan_marks(const tp_plan_node *p, bool *overflow) { return tp_align_up(tp_mul(p->rows, 4, overflow), 16, overflow); }
 
 #endif /* TINYPROP_TP_STATE_H */

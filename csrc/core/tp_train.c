@@ -24,11 +24,17 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     return TP_OK;
 }
 
-/* Forward pass and loss of sample i; d = NULL: no error wanted. */
-static float tp_sample_loss(tp_step *s, const tp_batch *b, uint32_t i, float *d) {
-    const tp_plan *plan = s->plan;
-    s->x = (const float *)b->x + (size_t)i * plan->n_in;
+/* Forward pass of samples at .. at + n of a batch, which the step then is about. */
+static void tp_train_forward(tp_step *s, const tp_batch *b, uint32_t at, uint32_t n) {
+    s->x = (const float *)b->x + (size_t)at * s->plan->n_in;
+    s->first = 0;
+    s->n = n;
     tp_forward(s);
+}
+
+/* Loss of sample i of the batch, which is number s->first of those worked on together; d = NULL: no error wanted. */
+static float tp_sample_loss(const tp_step *s, const tp_batch *b, uint32_t i, float *d) {
+    const tp_plan *plan = s->plan;
     tp_truth truth = {b->label != NULL ? b->label[i] : 0u, b->target != NULL ? b->target + (size_t)i * plan->n_out : NULL};
     bool correct = false;
     const float *z = tp_step_act(s, (int32_t)plan->n_nodes - 1);
@@ -42,31 +48,75 @@ static float tp_sample_loss(tp_step *s, const tp_batch *b, uint32_t i, float *d)
     return loss;
 }
 
-/* Forward, decision and backward of sample i. *trained: the backward pass ran. */
-static tp_status tp_train_sample(tp_net *net, tp_step *s, const tp_batch *b, uint32_t i, bool *trained) {
-    const tp_plan *plan = net->plan;
+/* Loss, error and decision of sample i of the batch. *learn: train on it. */
+static tp_status tp_train_decide(tp_step *s, const tp_batch *b, uint32_t i, bool *learn) {
+    const tp_plan *plan = s->plan;
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    *learn = false;
     if (plan->first_trainable == plan->n_nodes) { /* all is frozen: nothing to learn */
         (void)tp_sample_loss(s, b, i, NULL);
         return TP_OK;
     }
-    float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err);
-    float loss = tp_sample_loss(s, b, i, d);
+    float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
+    tp_sample *sample = tp_step_samples(s);
+    sample->loss = tp_sample_loss(s, b, i, d);
     float alpha = s->k->asum_f32(d, plan->n_out);
-    if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
+    if (!tp_finite(sample->loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
-    if (policy->learn != NULL) {
-        tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, s->sample};
-        if (!policy->learn(&plan->recipe.policy_params, tp_arena_f32(s->arena, plan->policy_at), &o)) { return TP_OK; }
-    }
-    *trained = true;
-    if (s->stats != NULL) { s->stats->trained += 1u; }
-    return tp_backward(s, loss, &net->error_node);
+    tp_outcome o = {sample->loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
+    *learn = policy->learn == NULL || policy->learn(&plan->recipe.policy_params, tp_arena_f32(s->arena, plan->policy_at), &o);
+    if (*learn && s->stats != NULL) { s->stats->trained += 1u; }
+    return TP_OK;
 }
 
-tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
-    if (net->plan->training == 0) { return TP_E_MODE; }
+/* Forward, decisions and backward of samples at .. at + n of the batch. Those that follow each other and learn go backward
+ * together. *trained: some did. */
+static tp_status tp_train_samples(tp_net *net, tp_step *s, const tp_batch *b, uint32_t at, uint32_t n, bool *trained) {
+    uint64_t learns = 0;
+    tp_train_forward(s, b, at, n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool learn;
+        s->first = i;
+        s->n = 1;
+        tp_status status = tp_train_decide(s, b, at + i, &learn);
+        if (status != TP_OK) { return status; }
+        learns |= (uint64_t)(learn ? 1u : 0u) << i;
+    }
+    *trained = *trained || learns != 0;
+    for (uint32_t i = 0; i < n;) {
+        uint32_t run = 0;
+        while (i + run < n && (learns >> (i + run) & 1u) != 0) { run++; }
+        if (run == 0) {
+            i++;
+            continue;
+        }
+        s->first = i;
+        s->n = run;
+        s->direct = net->plan->options.packing != 0 && tp_update_is_plain(net->plan) &&
+                    (s->batch_one || (net->plan->options.samples > 1 && run == b->n));
+        tp_status status = tp_backward(s, &net->error_node);
+        if (status != TP_OK) { return status; }
+        i += run;
+    }
+    return TP_OK;
+}
+
+/* Copies the policy's state to where a batch that fails can take it back from, or back. */
+static void tp_train_undo(const tp_net *net, bool back) {
+    const tp_plan *plan = net->plan;
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    uint8_t *kept = net->arena + plan->undo_at;
+    for (uint32_t i = 0; i <= plan->n_nodes; i++) {
+        bool whole = i == plan->n_nodes;
+        if (!whole && plan->node[i].layer == TP_NO_OFFSET) { continue; }
+        uint8_t *state = net->arena + (whole ? plan->policy_at : plan->node[i].policy);
+        uint32_t bytes = (whole ? policy->net_words : policy->layer_words) * 4u;
+        TP_MEMCPY(back ? state : kept, back ? kept : state, bytes);
+        kept += bytes;
+    }
+}
+
+static TP_NOINLINE tp_status tp_train_batch(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     const tp_recipe *r = &net->plan->recipe;
@@ -81,13 +131,17 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     s.update = (uint32_t)progress->updates + 1u;
     net->error_node = net->plan->n_nodes;
     tp_stats_clear(stats, net->plan);
+    if (!s.batch_one) { tp_train_undo(net, false); }
     bool trained = false;
-    for (uint32_t i = 0; i < batch->n && status == TP_OK; i++) {
-        s.sample = progress->samples + i;
-        status = tp_train_sample(net, &s, batch, i, &trained);
+    for (uint32_t at = 0; at < batch->n && status == TP_OK; at += net->plan->options.samples) {
+        s.sample = progress->samples + at;
+        status = tp_train_samples(net, &s, batch, at, tp_min_u32(net->plan->options.samples, batch->n - at), &trained);
     }
     bool keep = status == TP_OK || (s.batch_one && status == TP_E_DELTA); /* the layers above have moved */
-    if (!s.batch_one) { tp_update_batch(&s, status == TP_OK); }
+    if (!s.batch_one) {
+        tp_update_batch(&s, status == TP_OK);
+        if (status != TP_OK) { tp_train_undo(net, true); }
+    }
     if (keep) {
         progress->samples += batch->n;
         progress->batches += 1u;
@@ -97,18 +151,36 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     return status;
 }
 
-tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_train_batch(net, batch, stats);
+    tp_control_leave(control);
+    return status;
+}
+
+static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     tp_step s = tp_step_begin(net);
     s.stats = stats;
     tp_stats_clear(stats, net->plan);
-    for (uint32_t i = 0; i < batch->n; i++) {
-        (void)tp_sample_loss(&s, batch, i, NULL);
-        uint32_t n = net->plan->n_out;
-        if (out != NULL) { TP_MEMCPY(out + (size_t)i * n, tp_step_act(&s, (int32_t)net->plan->n_nodes - 1), (size_t)n * sizeof(float)); }
+    uint32_t n_out = net->plan->n_out, n;
+    for (uint32_t at = 0; at < batch->n; at += n) {
+        n = tp_min_u32(net->plan->options.samples, batch->n - at);
+        tp_train_forward(&s, batch, at, n);
+        if (out != NULL) { TP_MEMCPY(out + (size_t)at * n_out, tp_step_act(&s, (int32_t)net->plan->n_nodes - 1), (size_t)n * n_out * sizeof(float)); }
+        for (s.first = 0; s.first < n; s.first++) { (void)tp_sample_loss(&s, batch, at + s.first, NULL); }
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;
+}
+
+tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_eval_batch(net, batch, out, stats);
+    tp_control_leave(control);
+    return status;
 }

@@ -3,9 +3,8 @@
 #include "tp_base.h"
 #include "tp_state.h"
 
-static bool tp_update_is_fused(const tp_step *s) {
-    return s->batch_one && tp_optim_find(s->plan->recipe.optimizer)->plain && s->plan->recipe.weight_decay == 0.0f;
-}
+/* w -= lr g and nothing else: rows may be updated while their gradients are computed. */
+static bool tp_update_is_plain(const tp_plan *plan) { return tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f; }
 
 /* Row `row` of a node's parameters, or its bias (row == rows). */
 static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
@@ -29,27 +28,77 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
     tp_optim_find(r->optimizer)->row(&u);
 }
 
-static float *tp_grad_rows(const tp_step *s, const tp_plan_node *p, uint32_t r, uint32_t n, float *rows) {
-    if (!s->batch_one) { return tp_arena_f32(s->arena, p->grad) + (size_t)r * p->row_len; }
-    TP_MEMSET(rows, 0, (size_t)n * p->row_len * sizeof(float));
-    return rows;
+static float *tp_update_gradient(const tp_step *s, const tp_plan_node *p, uint32_t row) {
+    return tp_arena_f32(s->arena, p->grad) + (size_t)row * p->row_len;
 }
 
-static void tp_grad_done(const tp_step *s, const tp_plan_node *p, uint32_t r, float *g) {
+/* Bias gradient of one sample: to the buffer, or at batch 1 to the weights. */
+static void tp_update_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    float *g = s->batch_one ? (float *)(void *)a->scratch : tp_update_gradient(s, p, p->rows);
+    if (s->batch_one) { TP_MEMSET(g, 0, (size_t)p->rows * sizeof(float)); }
+    tp_layer_find(p->node.op)->bias(s, p, a, g);
     if (s->batch_one) {
-        tp_update_row(s, p, r, g);
+        tp_update_row(s, p, p->rows, g);
     } else {
-        s->arena[p->touched + r] = 1;
+        s->arena[p->touched + p->rows] = 1;
     }
 }
 
-static float *tp_grad_bias(const tp_step *s, const tp_plan_node *p, float *row) {
-    if (!s->batch_one) { return tp_arena_f32(s->arena, p->grad) + (size_t)p->rows * p->row_len; }
-    TP_MEMSET(row, 0, (size_t)p->rows * sizeof(float));
-    return row;
+/* Which rows have anything to learn: of a weight layer those with an error that is not 0, of other ops all. */
+static uint32_t *tp_update_marks(const tp_step *s, const tp_plan_node *p, tp_pass *a) {
+    bool overflow = false;
+    uint32_t *any = a->scratch;
+    a->scratch += tp_plan_marks(p, &overflow) / 4u;
+    if (p->layer != TP_NO_OFFSET) {
+        s->k->channel_any_f32(any, a->d, a->n * (p->n_out / p->rows), p->rows);
+    } else {
+        for (uint32_t r = 0; r < p->rows; r++) { any[r] = 1; }
+    }
+    return any;
 }
 
-static void tp_grad_bias_done(const tp_step *s, const tp_plan_node *p, float *g) { tp_grad_done(s, p, p->rows, g); }
+/* Batch 1 without a buffer for the whole gradient: a block of rows, then their update. */
+static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_pass *pass) {
+    tp_pass a = *pass;
+    const uint32_t *any = tp_update_marks(s, p, &a);
+    uint32_t block = tp_plan_gradient_block(s->plan, p);
+    float *g = (float *)(void *)a.scratch;
+    a.scratch += (size_t)block * p->row_len;
+    for (uint32_t first = 0; first < p->rows; first += block) {
+        uint32_t n = tp_min_u32(block, p->rows - first), some = 0;
+        for (uint32_t r = 0; r < n; r++) { some |= any[first + r]; }
+        if (some == 0) { continue; }
+        TP_MEMSET(g, 0, (size_t)n * p->row_len * sizeof(float));
+        tp_layer_find(p->node.op)->gradient(s, p, &a, g, 0.0f, first, n);
+        for (uint32_t r = 0; r < n; r++) {
+            if (any[first + r] != 0) { tp_update_row(s, p, first + r, g + (size_t)r * p->row_len); }
+        }
+    }
+}
+
+/* Gradients of the rows first .. first + rows from the samples of this pass, and at once the update where nothing else is
+ * to come. */
+static void tp_update_weights(const tp_step *s, const tp_plan_node *p, const tp_pass *pass, uint32_t first, uint32_t rows) {
+    const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    if (s->direct && p->layer != TP_NO_OFFSET) {
+        ops->gradient(s, p, pass, NULL, -s->lr_batch, first, rows);
+        return;
+    }
+    if (s->batch_one) {
+        tp_update_blocks(s, p, pass);
+        return;
+    }
+    tp_pass a = *pass;
+    const uint32_t *any = tp_update_marks(s, p, &a);
+    bool together = (ops->flags & TP_LAYER_BATCH) != 0;
+    for (uint32_t i = 0; i < (together ? 1u : a.n); i++) {
+        tp_pass one = together ? a : tp_pass_part(p, &a, i, 1);
+        ops->gradient(s, p, &one, tp_update_gradient(s, p, first), 0.0f, first, rows);
+    }
+    for (uint32_t r = first; r < first + rows; r++) {
+        if (any[r] != 0) { s->arena[p->touched + r] = 1; }
+    }
+}
 
 /* End of a batch: applies (or, after an error, throws away) what the samples have gathered. */
 static void tp_update_batch(const tp_step *s, bool apply) {

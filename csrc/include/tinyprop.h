@@ -16,7 +16,8 @@
  *     training state has changed except where the function says so. Activations and scratch inside the arena
  *     are not kept between calls.
  *   - A null pointer or a net that is not open is TP_E_ARG everywhere; functions list their other errors.
- *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md.
+ *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md. The floating-point control
+ *     register (rounding, denormals, flags) is set for the time of a call and afterwards as it was.
  *   - Arrays are dense, row-major; a sample is [h][w][c] (NHWC). Dense weights are [out][in], convolution
  *     weights [out][kh][kw][in/groups].
  */
@@ -67,6 +68,8 @@ const char *tp_status_name(tp_status status);
 #define TP_MAX_NODES 512u  /* nodes of a model */
 #define TP_MAX_LAYERS 128u /* weight layers (dense, convolutions) of a model */
 #define TP_NODE_TENSORS 4u /* parameter tensors of one node */
+#define TP_MAX_SAMPLES 64u /* of a batch worked on together */
+#define TP_MAX_THREADS 64u
 
 /* ------------------------------------------------------------------- model */
 
@@ -166,7 +169,9 @@ typedef struct tp_policy_params {
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
 } tp_policy_params;
 
-#define TP_NUMERICS_IEEE 0u /* denormals kept; the only contract of this version */
+#define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
+#define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference
+                              * nets keep denormals */
 
 typedef struct tp_recipe {
     uint32_t policy;    /* wire id of the policy list */
@@ -203,6 +208,13 @@ typedef struct tp_tensor {
 #define TP_NO_OFFSET 0xffffffffu
 #define TP_ACT_INPUT 0xfffffffeu
 
+/* How a plan trades memory for speed. Results are the same bits for every choice. */
+typedef struct tp_plan_options {
+    uint32_t samples; /* of a batch worked on together, 1 .. TP_MAX_SAMPLES; 1: least memory */
+    uint32_t threads; /* that may work at once (tp_net_parallel), each with scratch of its own, 1 .. TP_MAX_THREADS */
+    uint32_t packing; /* 1: scratch in which SIMD kernels lay out inputs and weights their way */
+} tp_plan_options;
+
 /* What the plan knows of one node. Offsets are bytes from the arena's start. */
 typedef struct tp_plan_node {
     tp_node node;
@@ -214,7 +226,7 @@ typedef struct tp_plan_node {
     uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
     uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
                                       backward 2 n_nodes - i */
-    uint32_t scratch;              /* bytes of scratch of the op */
+    uint32_t scratch;              /* bytes of scratch of one thread; errors that are to be added lie behind those of all */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
@@ -248,6 +260,8 @@ typedef struct tp_plan {
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
     uint32_t policy_at;               /* policy state of the whole net */
+    uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
+    uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
     uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
     uint32_t n_in, n_out;             /* elements of input and output */
     uint32_t first_trainable;         /* node index; n_nodes: nothing to train */
@@ -256,6 +270,7 @@ typedef struct tp_plan {
     uint32_t input_dtype, loss;
     float theta, alpha_bound; /* decision; analytic maximum of alpha, 0: none */
     tp_recipe recipe;
+    tp_plan_options options;
     tp_plan_node node[1]; /* n_nodes of them */
 } tp_plan;
 
@@ -264,8 +279,11 @@ uint32_t tp_plan_bytes(uint32_t n_nodes);
 /* Plans model + recipe into `plan` (`bytes` large, 8-byte aligned). recipe NULL: inference only, and activations share
  * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; TP_E_ARG also for an unknown
  * policy or optimizer. On an error *where (may be NULL) is the index of the offending node, or n_nodes, and the content of
- * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. */
+ * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. The arena is as small as it can be: for microcontrollers. */
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where);
+/* The same with options, for machines that have the memory; TP_E_ARG also where one is out of range. */
+tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
+                            uint32_t bytes, uint32_t *where);
 
 /* ----------------------------------------------------------------- kernels */
 
@@ -281,7 +299,13 @@ const char *tp_kernels_name(const tp_kernels *kernels);
 
 struct tp_trace;
 
-/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`. */
+/* Runs task(argument, 0) .. task(argument, n - 1) on several threads and returns when all have ended; n <= the plan's threads. */
+typedef struct tp_parallel {
+    void (*run)(void *user, void (*task)(void *argument, uint32_t index), void *argument, uint32_t n); /* NULL: one thread */
+    void *user;
+} tp_parallel;
+
+/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`, `parallel`. */
 typedef struct tp_net {
     const tp_plan *plan;
     uint8_t *arena;
@@ -292,10 +316,12 @@ typedef struct tp_net {
      * chosen; NULL: off. */
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
+    tp_parallel parallel;
 } tp_net;
 
 /* What the trace sees of one layer of one sample. Pointers are valid during the call only. */
 typedef struct tp_trace {
+    uint64_t sample;      /* number since the start of training */
     uint32_t node, layer; /* indices */
     uint32_t n, k;        /* rows to choose from; k after the clamp */
     uint32_t n_delta;     /* elements of delta (= n except in channel mode) */
@@ -306,7 +332,8 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION. */
+ * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION; TP_E_RECIPE: TP_NUMERICS_FLUSH
+ * on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
  * fresh training state. Formula and stream: docs/NUMERICS.md. */
@@ -316,6 +343,9 @@ tp_status tp_net_reset_state(tp_net *net);
 /* Forward pass of one sample in inference mode (no dropout). x: n_in floats, aligned as floats. *y: n_out raw outputs
  * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA. */
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
+/* The same for n samples, one after the other in x; their outputs go to out[n * n_out]. Fast where the plan works on several
+ * samples together. Nothing is written if any sample is not finite: TP_E_DATA. */
+tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
 /* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean
@@ -374,9 +404,8 @@ uint32_t tp_stats_bytes(const tp_plan *plan);
 
 /* One step on batch->n samples: docs/ALGORITHM.md section 4. stats may be NULL, else tp_stats_bytes large, 8-byte aligned.
  * n > recipe.batch is TP_E_ARG. The whole batch is checked first: TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA leave everything,
- * stats included, as it was. TP_E_LOSS: no weight, optimizer state or counter has changed (batch > 1: maxima of the policy
- * keep the batch's earlier samples). TP_E_DELTA: batch 1: layers above error_node are updated and the sample is counted;
- * batch > 1: as TP_E_LOSS, and the maxima of the layers above have seen the failing sample. Time: forward + the kept rows. */
+ * stats included, as it was. TP_E_LOSS: no weight and no training state has changed. TP_E_DELTA: batch 1: layers above
+ * error_node are updated and the sample is counted; batch > 1: as TP_E_LOSS. Time: forward + the kept rows. */
 tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
 /* Forward (no dropout) and loss of batch->n samples, nothing is learnt; works on inference nets. out (may be NULL): n * n_out
  * raw outputs. The loss may be not finite where the weights have diverged. TP_E_ARG, TP_E_LABEL, TP_E_DATA. */

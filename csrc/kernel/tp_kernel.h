@@ -21,8 +21,15 @@ struct tp_kernels {
 #undef TP_KERNEL
 };
 
-/* Lanes of a packed patch tile: pixels side by side, [k][TP_CONV_TILE]. */
-#define TP_CONV_TILE 16u
+/* Words of memory that the fast forms of a convolution want; saturates. Padded input (or its error), a panel of weights, lists of
+ * the errors that are not 0. */
+TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
+    uint64_t padded = ((uint64_t)(g->oh - 1u) * g->sh + g->kh) * ((uint64_t)(g->ow - 1u) * g->sw + g->kw) * g->c_in;
+    uint64_t panel = ((uint64_t)g->kh * g->kw * (g->c_in / g->groups) + 1u) * 50u;
+    uint64_t lists = 2u * (uint64_t)g->oh * g->ow * g->c_out + 2u * (uint64_t)g->c_out;
+    uint64_t words = padded + (panel > lists ? panel : lists) + 128u;
+    return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
 
 /* Code between BEGIN and END is compiled for that target, without flags on the command line. */
 #define TP_PRAGMA(text) _Pragma(#text)
@@ -32,6 +39,13 @@ struct tp_kernels {
 #else
 #define TP_TARGET_BEGIN(t) TP_PRAGMA(GCC push_options) TP_PRAGMA(GCC target(t))
 #define TP_TARGET_END TP_PRAGMA(GCC pop_options)
+#endif
+
+/* The next loop, of a constant count, becomes straight code: its arrays are registers. */
+#if defined(__clang__)
+#define TP_UNROLL TP_PRAGMA(unroll)
+#else
+#define TP_UNROLL TP_PRAGMA(GCC unroll 32)
 #endif
 
 /* A correctly rounded fma for machines without one (and the proof that hardware agrees). The product of two floats is

@@ -2,8 +2,13 @@
 /* One row per kernel: name, result, parameters. Prototypes, tables, the exactness test and the benchmark expand it.
  * Orders and roundings: docs/NUMERICS.md. W is [out][in]. */
 #ifdef TP_KERNEL
-/* y[i] = (tree(sum_j w[i][j] x[j]) + b[i]) + 0; b may be NULL */
-TP_KERNEL(gemv_f32, void, (float *y, const float *w, const float *x, const float *b, uint32_t n_out, uint32_t n_in))
+/* dense layer, n samples: y[s][i] = (tree(sum_j w[i][j] x[s][j]) + b[i]) + 0; b may be NULL */
+TP_KERNEL(dense_f32, void, (float *y, const float *w, const float *x, const float *b, uint32_t n_out, uint32_t n_in, uint32_t n))
+/* dx[s] = sum_i d[s][i] w[i], i ascending, + 0. `zeros`, here and below: do the work of zero errors too; what they give never counts */
+TP_KERNEL(dense_dx_f32, void, (float *dx, const float *d, const float *w, uint32_t n_out, uint32_t n_in, uint32_t n, bool zeros))
+/* gradient rows first .. first + rows, g[i] = (g[i] + sum_s d[s][i] x[s], s ascending) + 0; rows whose errors are all 0 are left
+ * alone. g NULL: starts at +0, and w = fma(c, that, w) at once. g and w point at row `first` */
+TP_KERNEL(dense_dw_f32, void, (float *g, float *w, float c, const float *x, const float *d, uint32_t n_out, uint32_t n_in, uint32_t n, uint32_t first, uint32_t rows, bool zeros))
 /* sum |x|, P = 8 */
 TP_KERNEL(asum_f32, float, (const float *x, uint32_t n))
 /* no NaN, no infinity */
@@ -45,13 +50,13 @@ TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
 /* sum (z - t)^2, P = 8; d = s (z - t), may be NULL */
 TP_KERNEL(mse_f32, float, (float *d, const float *z, const float *t, float s, uint32_t n))
-/* convolutions; scratch: TP_CONV_TILE * (K + 1) floats (forward), 2 * c_out words (dx) */
-TP_KERNEL(conv_f32, void, (const tp_conv *g, float *y, const float *x, const float *w, const float *b, float *scratch))
-TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *w, bool zeros, uint32_t *scratch))
-/* gradient rows of output channels o .. o + n, accumulated; each element ends with + 0 */
-TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, float *grad, const float *x, const float *d, uint32_t o, uint32_t n, bool zeros))
-/* depthwise, c_out = c_in = groups; scratch: c_in * kh * kw floats. wt, gt are [kh][kw][c] */
-TP_KERNEL(dwconv_f32, void, (const tp_conv *g, float *y, const float *x, const float *wt, const float *b))
-TP_KERNEL(dwconv_dx_f32, void, (const tp_conv *g, float *dx, const float *d, const float *wt))
-TP_KERNEL(dwconv_dw_f32, void, (const tp_conv *g, float *gt, const float *x, const float *d))
+/* convolutions of n samples, depthwise ones (groups = c_in) too; errors are finite. scratch: tp_conv_scratch(g) words, or NULL:
+ * the form that needs none */
+TP_KERNEL(conv_f32, void, (const tp_conv *g, uint32_t n, float *y, const float *x, const float *w, const float *b, uint32_t *scratch))
+/* dx = sum over (oy, ox, o) ascending, + 0 */
+TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const float *w, bool zeros, uint32_t *scratch))
+/* as dense_dw_f32, for output channels first .. first + rows; over samples, then positions ascending */
+TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, uint32_t n, float *grad, float *w, float c, const float *x, const float *d, uint32_t first, uint32_t rows, bool zeros, uint32_t *scratch))
+/* any[c] != 0 iff some x[p][c] is not a zero */
+TP_KERNEL(channel_any_f32, void, (uint32_t *any, const float *x, uint32_t positions, uint32_t channels))
 #endif

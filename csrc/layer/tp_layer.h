@@ -11,22 +11,28 @@ typedef struct tp_step {
     const tp_plan *plan;
     const tp_kernels *k;
     uint8_t *arena;
-    const float *x;      /* the sample */
+    const float *x;      /* the samples worked on together */
+    uint32_t first, n;   /* which of them this pass is about */
     tp_stats *stats;     /* may be NULL */
-    uint64_t sample;     /* its number since the start of training: counter of the dropout stream */
+    uint64_t sample;     /* number of x[0] since the start of training: counter of the dropout stream */
     bool training;       /* dropout is active */
-    bool batch_one;      /* the update is fused into the backward pass: no gradient buffer */
+    bool batch_one;      /* no gradient buffer: rows are updated as soon as they are known */
+    bool direct;         /* the gradient of this pass is that of the whole batch, and the update is plain SGD */
     float lr, lr_batch;  /* of this batch; lr / batch, rounded once */
     uint32_t update;     /* number of this optimizer step, from 1 (lazy momentum) */
 } tp_step;
 
-/* Pointers of one node for one pass. x and y may be the same memory for ops that say TP_LAYER_IN_PLACE, so may d, dx. */
+/* Pointers of one node for one pass over n samples, each sample's elements behind those of the one before. x and y may be
+ * the same memory for ops that say TP_LAYER_IN_PLACE, so may d, dx. */
 typedef struct tp_pass {
+    uint32_t n;
+    uint64_t sample; /* number of the first since the start of training */
     const float *x[2];
     float *y;
     float *d;        /* error of the output; for weight layers masked by the selection */
     float *dx[2];    /* where the input's error goes, not yet initialised; NULL: not needed */
-    uint32_t n_dx[2];
+    float *l1;       /* sum|dx[0]| of every sample, from ops that say TP_LAYER_SUMS; NULL: not wanted */
+    uint32_t n_x[2], n_dx[2]; /* elements of a sample */
     uint32_t *scratch;
     bool zeros;      /* the `dense` baseline: do the work of zero rows too */
 } tp_pass;
@@ -37,7 +43,9 @@ enum {
     TP_LAYER_IN_PLACE = 4, /* may overwrite its input, and its error */
     TP_LAYER_NEEDS_X = 8,  /* backward reads the input */
     TP_LAYER_NEEDS_Y = 16, /* backward reads the output */
-    TP_LAYER_X_IF_TRAINED = 32 /* backward reads the input only when its own parameters train */
+    TP_LAYER_X_IF_TRAINED = 32, /* backward reads the input only when its own parameters train */
+    TP_LAYER_BATCH = 64,   /* takes any number of samples; the others get one at a time */
+    TP_LAYER_SUMS = 128    /* its errors come with their sums */
 };
 
 typedef struct tp_layer_ops {
@@ -47,14 +55,19 @@ typedef struct tp_layer_ops {
     /* Shape inference and validation of attributes; fills p->out (and p->pad_*). p->in is set. */
     tp_status (*shape)(tp_plan_node *p, const tp_shape *in1);
     /* Parameters (dtype, dims), rows, MACs, scratch; offsets are the planner's. NULL: none. */
-    void (*plan)(tp_plan_node *p, bool *overflow);
+    void (*plan)(tp_plan_node *p, const tp_plan_options *options, bool *overflow);
     /* Initial parameters. NULL: tp_init_uniform for tensor 0, zeros for the others. */
     void (*init)(const tp_net *net, const tp_plan_node *p);
     void (*forward)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
-    /* Bias update from the whole error, before rows are chosen. NULL: none. */
-    void (*bias)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
-    /* Input error, then parameters, from the (masked) error. */
-    void (*backward)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
+    /* Gradient of the bias from the whole error of one sample, before rows are chosen, added to g. NULL: none. */
+    void (*bias)(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g);
+    /* Input errors from the (masked) error. */
+    void (*errors)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
+    /* Gradient of the rows first .. first + rows, added to g (row `first` first); g NULL (weight layers only): w = fma(c, that, w)
+     * at once. NULL: no parameters. */
+    void (*gradient)(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows);
+    /* One sample, plain SGD, batch 1: both in one pass over the weights. NULL: errors, then gradient. */
+    void (*fused)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
 } tp_layer_ops;
 
 /* Row of the list with that wire id; NULL: unknown. */
@@ -76,16 +89,19 @@ TP_INLINE void tp_tensor_add(tp_plan_node *p, uint32_t dtype, uint32_t rank, con
     }
 }
 
-/* --- what layers ask of the optimizer (core/tp_update.h) --- */
-
-/* Accumulators of gradient rows r .. r + n: those of the gradient buffer, or at batch 1 `rows`, zeroed. */
-static float *tp_grad_rows(const tp_step *s, const tp_plan_node *p, uint32_t r, uint32_t n, float *rows);
-/* Row r is complete for this sample: at batch 1 updates the weights, else marks the row as touched. */
-static void tp_grad_done(const tp_step *s, const tp_plan_node *p, uint32_t r, float *g);
-/* The same for the bias vector. */
-static float *tp_grad_bias(const tp_step *s, const tp_plan_node *p, float *row);
-static void tp_grad_bias_done(const tp_step *s, const tp_plan_node *p, float *g);
-/* Batch 1, plain SGD without weight decay: w = fma(-(lr d), x, w) may be fused with the input error. */
-static bool tp_update_is_fused(const tp_step *s);
+/* The pass over some samples of a pass alone. */
+TP_INLINE tp_pass tp_pass_part(const tp_plan_node *p, const tp_pass *a, uint32_t first, uint32_t n) {
+    tp_pass part = *a;
+    part.n = n;
+    part.sample += first;
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        if (part.x[slot] != NULL) { part.x[slot] += (size_t)first * a->n_x[slot]; }
+        if (part.dx[slot] != NULL) { part.dx[slot] += (size_t)first * a->n_dx[slot]; }
+    }
+    if (part.y != NULL) { part.y += (size_t)first * p->n_out; }
+    if (part.d != NULL) { part.d += (size_t)first * p->n_out; }
+    if (part.l1 != NULL) { part.l1 += first; }
+    return part;
+}
 
 #endif /* TINYPROP_TP_LAYER_H */

@@ -10,24 +10,24 @@ static tp_status tp_act_shape(tp_plan_node *p, const tp_shape *in1) {
 
 /* Brings the error to where it is wanted; then the derivative works on it in place. */
 static float *tp_act_error(const tp_plan_node *p, const tp_pass *a) {
-    if (a->dx[0] != a->d) { TP_MEMCPY(a->dx[0], a->d, (size_t)p->n_out * sizeof(float)); }
+    if (a->dx[0] != a->d) { TP_MEMCPY(a->dx[0], a->d, (size_t)a->n * p->n_out * sizeof(float)); }
     return a->dx[0];
 }
 
 static void tp_relu_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_f32(a->y, a->x[0], tp_f32_from_bits(0x7f800000u), p->n_out);
+    s->k->clamp_f32(a->y, a->x[0], tp_f32_from_bits(0x7f800000u), a->n * p->n_out);
 }
 
-static void tp_relu_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_back_f32(tp_act_error(p, a), a->y, tp_f32_from_bits(0x7f800000u), p->n_out);
+static void tp_relu_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    s->k->clamp_back_f32(tp_act_error(p, a), a->y, tp_f32_from_bits(0x7f800000u), a->n * p->n_out);
 }
 
 static void tp_relu6_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_f32(a->y, a->x[0], 6.0f, p->n_out);
+    s->k->clamp_f32(a->y, a->x[0], 6.0f, a->n * p->n_out);
 }
 
-static void tp_relu6_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_back_f32(tp_act_error(p, a), a->y, 6.0f, p->n_out);
+static void tp_relu6_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    s->k->clamp_back_f32(tp_act_error(p, a), a->y, 6.0f, a->n * p->n_out);
 }
 
 static tp_status tp_leaky_relu_shape(tp_plan_node *p, const tp_shape *in1) {
@@ -37,31 +37,31 @@ static tp_status tp_leaky_relu_shape(tp_plan_node *p, const tp_shape *in1) {
 }
 
 static void tp_leaky_relu_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->leaky_f32(a->y, a->x[0], p->node.param, p->n_out);
+    s->k->leaky_f32(a->y, a->x[0], p->node.param, a->n * p->n_out);
 }
 
-static void tp_leaky_relu_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->leaky_back_f32(tp_act_error(p, a), a->y, p->node.param, p->n_out);
+static void tp_leaky_relu_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    s->k->leaky_back_f32(tp_act_error(p, a), a->y, p->node.param, a->n * p->n_out);
 }
 
 static void tp_sigmoid_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->sigmoid_f32(a->y, a->x[0], p->n_out);
+    s->k->sigmoid_f32(a->y, a->x[0], a->n * p->n_out);
 }
 
-static void tp_sigmoid_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_sigmoid_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
     float *d = tp_act_error(p, a);
-    for (uint32_t i = 0; i < p->n_out; i++) { d[i] *= a->y[i] * (1.0f - a->y[i]); }
+    for (uint32_t i = 0; i < a->n * p->n_out; i++) { d[i] *= a->y[i] * (1.0f - a->y[i]); }
 }
 
 static void tp_tanh_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->tanh_f32(a->y, a->x[0], p->n_out);
+    s->k->tanh_f32(a->y, a->x[0], a->n * p->n_out);
 }
 
-static void tp_tanh_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_tanh_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
     float *d = tp_act_error(p, a);
-    for (uint32_t i = 0; i < p->n_out; i++) {
+    for (uint32_t i = 0; i < a->n * p->n_out; i++) {
         float square = a->y[i] * a->y[i];
         d[i] *= 1.0f - square;
     }
@@ -69,8 +69,8 @@ static void tp_tanh_backward(const tp_step *s, const tp_plan_node *p, const tp_p
 
 #define TP_ACTIVATION(op, shape_of)                                                        \
     static const tp_layer_ops tp_layer_##op = {                                            \
-        .name = #op, .inputs = 1, .flags = TP_LAYER_IN_PLACE | TP_LAYER_NEEDS_Y,           \
-        .shape = shape_of, .forward = tp_##op##_forward, .backward = tp_##op##_backward,   \
+        .name = #op, .inputs = 1, .flags = TP_LAYER_IN_PLACE | TP_LAYER_NEEDS_Y | TP_LAYER_BATCH, \
+        .shape = shape_of, .forward = tp_##op##_forward, .errors = tp_##op##_errors,       \
     };
 TP_ACTIVATION(relu, tp_act_shape)
 TP_ACTIVATION(relu6, tp_act_shape)

@@ -10,16 +10,16 @@ static tp_status tp_add_shape(tp_plan_node *p, const tp_shape *in1) {
 
 static void tp_add_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    for (uint32_t i = 0; i < p->n_out; i++) { a->y[i] = a->x[0][i] + a->x[1][i]; }
+    for (uint32_t i = 0; i < a->n * p->n_out; i++) { a->y[i] = a->x[0][i] + a->x[1][i]; }
 }
 
-static void tp_add_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_add_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
     for (uint32_t slot = 0; slot < 2; slot++) {
-        if (a->dx[slot] != NULL) { TP_MEMCPY(a->dx[slot], a->d, (size_t)p->n_out * sizeof(float)); }
+        if (a->dx[slot] != NULL) { TP_MEMCPY(a->dx[slot], a->d, (size_t)a->n * p->n_out * sizeof(float)); }
     }
 }
 
 static const tp_layer_ops tp_layer_add = {
-    .name = "add", .inputs = 2, .shape = tp_add_shape, .forward = tp_add_forward, .backward = tp_add_backward,
+    .name = "add", .inputs = 2, .flags = TP_LAYER_BATCH, .shape = tp_add_shape, .forward = tp_add_forward, .errors = tp_add_errors,
 };

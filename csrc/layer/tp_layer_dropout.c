@@ -11,11 +11,11 @@ static tp_status tp_dropout_shape(tp_plan_node *p, const tp_shape *in1) {
     return TP_OK;
 }
 
-static void tp_dropout_apply(const tp_step *s, const tp_plan_node *p, float *to, const float *from) {
+static void tp_dropout_apply(const tp_step *s, const tp_plan_node *p, uint64_t sample, float *to, const float *from) {
     uint32_t node = (uint32_t)(p - s->plan->node);
     float scale = 1.0f / (1.0f - p->node.param);
     for (uint32_t i = 0; i < p->n_out; i += 4) {
-        tp_rng_block r = tp_rng(s->plan->recipe.seed, TP_RNG_DROPOUT, node, s->sample, i / 4u);
+        tp_rng_block r = tp_rng(s->plan->recipe.seed, TP_RNG_DROPOUT, node, sample, i / 4u);
         for (uint32_t j = 0; j < 4 && i + j < p->n_out; j++) {
             to[i + j] = tp_rng_unit(r.word[j]) >= p->node.param ? from[i + j] * scale : 0.0f;
         }
@@ -24,17 +24,17 @@ static void tp_dropout_apply(const tp_step *s, const tp_plan_node *p, float *to,
 
 static void tp_dropout_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     if (s->training) {
-        tp_dropout_apply(s, p, a->y, a->x[0]);
+        tp_dropout_apply(s, p, a->sample, a->y, a->x[0]);
     } else if (a->x[0] != a->y) {
         TP_MEMCPY(a->y, a->x[0], (size_t)p->n_out * sizeof(float));
     }
 }
 
-static void tp_dropout_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_dropout_apply(s, p, a->dx[0], a->d);
+static void tp_dropout_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_dropout_apply(s, p, a->sample, a->dx[0], a->d);
 }
 
 static const tp_layer_ops tp_layer_dropout = {
     .name = "dropout", .inputs = 1, .flags = TP_LAYER_IN_PLACE,
-    .shape = tp_dropout_shape, .forward = tp_dropout_forward, .backward = tp_dropout_backward,
+    .shape = tp_dropout_shape, .forward = tp_dropout_forward, .errors = tp_dropout_errors,
 };

@@ -11,15 +11,15 @@ static tp_status tp_flatten_shape(tp_plan_node *p, const tp_shape *in1) {
 
 static void tp_flatten_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    if (a->x[0] != a->y) { TP_MEMCPY(a->y, a->x[0], (size_t)p->n_out * sizeof(float)); }
+    if (a->x[0] != a->y) { TP_MEMCPY(a->y, a->x[0], (size_t)a->n * p->n_out * sizeof(float)); }
 }
 
-static void tp_flatten_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_flatten_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    if (a->dx[0] != a->d) { TP_MEMCPY(a->dx[0], a->d, (size_t)p->n_out * sizeof(float)); }
+    if (a->dx[0] != a->d) { TP_MEMCPY(a->dx[0], a->d, (size_t)a->n * p->n_out * sizeof(float)); }
 }
 
 static const tp_layer_ops tp_layer_flatten = {
-    .name = "flatten", .inputs = 1, .flags = TP_LAYER_VIEW | TP_LAYER_IN_PLACE,
-    .shape = tp_flatten_shape, .forward = tp_flatten_forward, .backward = tp_flatten_backward,
+    .name = "flatten", .inputs = 1, .flags = TP_LAYER_VIEW | TP_LAYER_IN_PLACE | TP_LAYER_BATCH,
+    .shape = tp_flatten_shape, .forward = tp_flatten_forward, .errors = tp_flatten_errors,
 };

@@ -10,13 +10,14 @@ static tp_status tp_batch_norm_shape(tp_plan_node *p, const tp_shape *in1) {
     return TP_OK;
 }
 
-static void tp_batch_norm_plan(tp_plan_node *p, bool *overflow) {
+static void tp_batch_norm_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
+    (void)options;
     uint32_t dim[4] = {p->in.c, 1, 1, 1};
     for (uint32_t i = 0; i < 4; i++) { tp_tensor_add(p, TP_F32, 1, dim, overflow); }
     p->rows = 2; /* gamma, beta */
     p->row_len = p->in.c;
     p->row_stride = tp_align_up(p->tensor[0].bytes, TP_ALIGN, overflow);
-    p->scratch = tp_mul(p->in.c, 8, overflow); /* 1 / sqrt(variance + epsilon), one gradient row */
+    p->scratch = tp_mul(p->in.c, 4, overflow); /* 1 / sqrt(variance + epsilon) */
 }
 
 static void tp_batch_norm_init(const tp_net *net, const tp_plan_node *p) {
@@ -43,29 +44,27 @@ static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const
     }
 }
 
-static void tp_batch_norm_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *mean = tp_tensor_f32(s->arena, &p->tensor[2]);
-    const float *inverse = tp_batch_norm_inverse(s, p, a);
-    float *row = (float *)(void *)a->scratch + p->in.c;
-    for (uint32_t i = 0; i < p->n_out && a->dx[0] != NULL; i++) {
+static void tp_batch_norm_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *inverse = tp_batch_norm_inverse(s, p, a);
+    for (uint32_t i = 0; i < p->n_out; i++) {
         uint32_t c = i % p->in.c;
         a->dx[0][i] = a->d[i] * (gamma[c] * inverse[c]);
     }
-    if (p->trainable == 0) { return; }
-    float *g = tp_grad_rows(s, p, 0, 1, row);
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        uint32_t c = i % p->in.c;
-        float normal = (a->x[0][i] - mean[c]) * inverse[c];
-        g[c] += a->d[i] * normal;
+}
+
+static void tp_batch_norm_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
+    (void)c;
+    const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    float *gamma = first == 0 ? g : NULL, *beta = first + rows == 2 ? g + (size_t)(1u - first) * p->in.c : NULL;
+    for (uint32_t i = 0; i < p->n_out && gamma != NULL; i++) {
+        float normal = (a->x[0][i] - mean[i % p->in.c]) * inverse[i % p->in.c];
+        gamma[i % p->in.c] += a->d[i] * normal;
     }
-    tp_grad_done(s, p, 0, g);
-    g = tp_grad_rows(s, p, 1, 1, row);
-    s->k->channel_sum_f32(g, a->d, p->n_out / p->in.c, p->in.c);
-    tp_grad_done(s, p, 1, g);
+    if (beta != NULL) { s->k->channel_sum_f32(beta, a->d, p->n_out / p->in.c, p->in.c); }
 }
 
 static const tp_layer_ops tp_layer_batch_norm = {
     .name = "batch_norm", .inputs = 1, .flags = TP_LAYER_X_IF_TRAINED,
     .shape = tp_batch_norm_shape, .plan = tp_batch_norm_plan, .init = tp_batch_norm_init,
-    .forward = tp_batch_norm_forward, .backward = tp_batch_norm_backward,
+    .forward = tp_batch_norm_forward, .errors = tp_batch_norm_errors, .gradient = tp_batch_norm_gradient,
 };

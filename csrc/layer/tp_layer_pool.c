@@ -42,7 +42,7 @@ static void tp_max_pool_forward(const tp_step *s, const tp_plan_node *p, const t
     for (uint32_t i = 0; i < p->n_out; i++) { a->y[i] = a->x[0][tp_pool_argmax(p, a->x[0], i / p->out.c, i % p->out.c)]; }
 }
 
-static void tp_max_pool_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_max_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     TP_MEMSET(a->dx[0], 0, (size_t)a->n_dx[0] * sizeof(float));
     for (uint32_t i = 0; i < p->n_out; i++) {
         if (a->d[i] != 0.0f) { a->dx[0][tp_pool_argmax(p, a->x[0], i / p->out.c, i % p->out.c)] += a->d[i]; }
@@ -62,7 +62,7 @@ static void tp_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const t
     }
 }
 
-static void tp_avg_pool_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     TP_MEMSET(a->dx[0], 0, (size_t)a->n_dx[0] * sizeof(float));
     for (uint32_t i = 0; i < p->n_out; i++) {
         tp_pool_window v = tp_pool_window_at(p, i / p->out.c);
@@ -88,7 +88,7 @@ static void tp_global_avg_pool_forward(const tp_step *s, const tp_plan_node *p, 
     for (uint32_t c = 0; c < p->n_out; c++) { a->y[c] /= (float)positions; }
 }
 
-static void tp_global_avg_pool_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+static void tp_global_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     uint32_t positions = p->in.h * p->in.w;
     for (uint32_t i = 0; i < a->n_dx[0]; i++) { a->dx[0][i] = a->d[i % p->n_out] / (float)positions; }
     s->k->finish_f32(a->dx[0], a->n_dx[0]);
@@ -96,15 +96,15 @@ static void tp_global_avg_pool_backward(const tp_step *s, const tp_plan_node *p,
 
 static const tp_layer_ops tp_layer_max_pool2d = {
     .name = "max_pool2d", .inputs = 1, .flags = TP_LAYER_NEEDS_X, .shape = tp_pool_shape,
-    .forward = tp_max_pool_forward, .backward = tp_max_pool_backward,
+    .forward = tp_max_pool_forward, .errors = tp_max_pool_errors,
 };
 
 static const tp_layer_ops tp_layer_avg_pool2d = {
     .name = "avg_pool2d", .inputs = 1, .shape = tp_pool_shape,
-    .forward = tp_avg_pool_forward, .backward = tp_avg_pool_backward,
+    .forward = tp_avg_pool_forward, .errors = tp_avg_pool_errors,
 };
 
 static const tp_layer_ops tp_layer_global_avg_pool = {
     .name = "global_avg_pool", .inputs = 1, .shape = tp_global_avg_pool_shape,
-    .forward = tp_global_avg_pool_forward, .backward = tp_global_avg_pool_backward,
+    .forward = tp_global_avg_pool_forward, .errors = tp_global_avg_pool_errors,
 };

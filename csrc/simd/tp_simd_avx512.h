@@ -25,6 +25,9 @@
 #define vw_store_part(p, a, n) _mm512_mask_storeu_ps((p), (__mmask16)tp_avx512_mask(n), (a))
 #define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
 
+#define TP_VECTORS 32 /* registers */
+#define vw_transpose(r) tp_avx512_transpose(r)
+
 /* the first n lanes */
 TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
 
@@ -34,4 +37,25 @@ TP_INLINE float tp_avx512_sum(__m256 a) {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     s = _mm_add_ss(s, _mm_movehdup_ps(s));
     return _mm_cvtss_f32(s);
+}
+
+/* Squares of 4 x 4 in place, then the 4 x 4 squares among themselves. */
+TP_INLINE void tp_avx512_transpose(__m512 *r) {
+    __m512 s[16];
+    TP_UNROLL for (uint32_t i = 0; i < 16; i += 4) {
+        __m512 a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        __m512 c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        s[i] = _mm512_shuffle_ps(a, c, 0x44);
+        s[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        s[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        s[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+    TP_UNROLL for (uint32_t i = 0; i < 4; i++) {
+        __m512 a = _mm512_shuffle_f32x4(s[i], s[i + 4], 0x88), b = _mm512_shuffle_f32x4(s[i], s[i + 4], 0xdd);
+        __m512 c = _mm512_shuffle_f32x4(s[i + 8], s[i + 12], 0x88), d = _mm512_shuffle_f32x4(s[i + 8], s[i + 12], 0xdd);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
 }

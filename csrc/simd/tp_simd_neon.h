@@ -25,6 +25,9 @@
 #define vw_store_part(p, a, n) tp_neon_quad_store_part((p), (a), (n))
 #define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
 
+#define TP_VECTORS 32 /* registers */
+#define vw_transpose(r) tp_neon_transpose(r)
+
 typedef struct tp_neon_pair {
     float32x4_t v[2];
 } tp_neon_pair;
@@ -67,4 +70,12 @@ TP_INLINE void tp_neon_quad_store_part(float *p, float32x4_t a, uint32_t n) {
     float copy[4];
     vst1q_f32(copy, a);
     TP_MEMCPY(p, copy, n * sizeof(float));
+}
+
+TP_INLINE void tp_neon_transpose(float32x4_t *r) {
+    float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }

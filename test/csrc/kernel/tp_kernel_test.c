@@ -78,13 +78,50 @@ static bool tp_case_clean(const tp_case *c) {
 typedef void tp_case_run(const tp_kernels *k, tp_case *c);
 #define TP_CASE(name) static void tp_case_##name(const tp_kernels *k, tp_case *c)
 
-TP_CASE(gemv_f32) {
-    static const uint32_t rows[6] = {1, 7, 8, 9, 16, 23};
-    uint32_t m = rows[c->n % 6u];
-    float *y = tp_io(c, m);
-    const float *w = tp_in(c, m * c->n), *x = tp_in(c, c->n), *b = tp_in(c, m);
+/* Rows and samples of a dense layer of n inputs. */
+static void tp_dense_sizes(const tp_case *c, uint32_t *rows, uint32_t *samples) {
+    static const uint32_t r[6] = {1, 7, 8, 9, 16, 23}, m[7] = {1, 2, 3, 5, 8, 13, 33};
+    *rows = r[c->n % 6u];
+    *samples = m[(c->n + c->shift) % 7u];
+}
+
+/* Errors of which some are zero, and some rows of which all are. */
+static float *tp_errors(tp_case *c, uint32_t samples, uint32_t rows) {
+    float *d = tp_io(c, samples * rows);
+    uint32_t keep = tp_random_below(4); /* of four: how many stay */
+    for (uint32_t i = 0; i < samples * rows; i++) {
+        if (tp_random_below(4) > keep || i % rows % 5u == keep) { d[i] = 0.0f; }
+    }
+    return d;
+}
+
+TP_CASE(dense_f32) {
+    uint32_t m, samples;
+    tp_dense_sizes(c, &m, &samples);
+    float *y = tp_io(c, samples * m);
+    const float *w = tp_in(c, m * c->n), *x = tp_in(c, samples * c->n), *b = tp_in(c, m);
     tp_ready(c);
-    k->gemv_f32(y, w, x, c->n % 5u == 0 ? NULL : b, m, c->n);
+    k->dense_f32(y, w, x, c->n % 5u == 0 ? NULL : b, m, c->n, samples);
+}
+
+TP_CASE(dense_dx_f32) {
+    uint32_t m, samples;
+    tp_dense_sizes(c, &m, &samples);
+    float *dx = tp_io(c, samples * c->n), *d = tp_errors(c, samples, m), *w = tp_io(c, m * c->n);
+    if (c->n % 4u == 0) { w[tp_random_below(m * c->n)] = tp_f32_from_bits(0x7f800000u); }
+    tp_ready(c);
+    k->dense_dx_f32(dx, d, w, m, c->n, samples, c->n % 3u == 0);
+}
+
+TP_CASE(dense_dw_f32) {
+    uint32_t m, samples;
+    tp_dense_sizes(c, &m, &samples);
+    uint32_t first = c->n % 2u == 0 ? tp_random_below(m) : 0u, rows = c->n % 2u == 0 ? 1u + tp_random_below(m - first) : m;
+    float *rows_of = tp_io(c, rows * c->n), *d = tp_errors(c, samples, m), *x = tp_io(c, samples * c->n), step = tp_random_f32();
+    if (c->n % 4u == 1u) { x[tp_random_below(samples * c->n)] = tp_f32_from_bits(0xff800000u); }
+    tp_ready(c);
+    bool at_once = c->n % 3u != 0;
+    k->dense_dw_f32(at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, m, c->n, samples, first, rows, c->n % 5u == 0);
 }
 
 TP_CASE(asum_f32) {
@@ -250,9 +287,33 @@ TP_CASE(mse_f32) {
     tp_result_f32(c, k->mse_f32(c->n % 3u == 0 ? NULL : d, z, t, 2.0f / (float)c->n, c->n));
 }
 
+/* Sizes that nets have: every width of a tile and what is left over. */
+static tp_conv tp_common_geometry(void) {
+    static const uint32_t side[8] = {1, 2, 3, 4, 5, 7, 9, 14}, in[8] = {3, 8, 9, 16, 24, 48, 96, 130}, out[8] = {6, 8, 16, 24, 32, 40, 49, 64};
+    static const uint32_t kernel[5][2] = {{1, 1}, {1, 1}, {3, 3}, {1, 5}, {5, 5}};
+    tp_conv g = {0};
+    do {
+        uint32_t k = tp_random_below(5), same = tp_random_below(3);
+        g.groups = 1;
+        g.kh = kernel[k][0];
+        g.kw = kernel[k][1];
+        g.sh = g.sw = 1u + (tp_random_below(3) == 0 ? 1u : 0u);
+        g.c_in = in[tp_random_below(8)];
+        g.c_out = out[tp_random_below(8)];
+        g.pad_top = same != 0 ? g.kh / 2u : 0u;
+        g.pad_left = same != 0 ? g.kw / 2u : 0u;
+        g.h = tp_max_u32(side[tp_random_below(8)], g.kh - g.pad_top);
+        g.w = tp_max_u32(side[tp_random_below(8)], g.kw - g.pad_left);
+        g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u;
+        g.ow = (g.w + 2u * g.pad_left - g.kw) / g.sw + 1u;
+    } while (g.h + 2u * g.pad_top < g.kh || g.w + 2u * g.pad_left < g.kw || g.oh * g.ow * g.kh * g.kw * g.c_in * g.c_out > 150000u);
+    return g;
+}
+
 /* A convolution for case number n: kernel, stride, padding, groups. */
 static tp_conv tp_geometry(uint32_t n, bool depthwise) {
     tp_conv g;
+    if (n % 3u == 2u) { return tp_common_geometry(); }
     uint32_t groups = depthwise ? n : 1u + (n % 4u == 0 ? tp_random_below(3) : 0u);
     g.groups = groups;
     g.c_in = groups * (depthwise ? 1u : 1u + tp_random_below(n % 3u == 0 ? 19u : 4u));
@@ -274,65 +335,61 @@ static uint32_t tp_conv_in(const tp_conv *g) { return g->h * g->w * g->c_in; }
 static uint32_t tp_conv_out(const tp_conv *g) { return g->oh * g->ow * g->c_out; }
 static uint32_t tp_conv_row(const tp_conv *g) { return g->kh * g->kw * g->c_in / g->groups; }
 
-/* Room that a kernel may use as it likes, of exactly the size the list promises (the sanitizer sees one word more); inside
- * the block it would make instruction sets look different. */
-static uint32_t *tp_scratch(uint32_t words) {
+/* Room that a kernel may use as it likes, of exactly the size the plan promises (the sanitizer sees one word more), or none;
+ * inside the block it would make instruction sets look different. */
+static uint32_t *tp_scratch(const tp_conv *g, uint32_t n) {
     static uint32_t *room = NULL;
+    uint32_t words = tp_conv_scratch(g);
     free(room);
+    room = NULL;
+    if (n % 6u == 5u) { return NULL; }
     room = (uint32_t *)malloc(words * sizeof(uint32_t));
     if (room == NULL) { abort(); }
     memset(room, 0xff, words * sizeof(uint32_t));
     return room;
 }
 
+/* Every third case is depthwise. */
+static tp_conv tp_geometry_of(const tp_case *c) { return tp_geometry(c->n, c->n % 3u == 1u); }
+static uint32_t tp_conv_samples(const tp_case *c) { return 1u + (c->n + c->shift) % 3u; }
+
 TP_CASE(conv_f32) {
-    tp_conv g = tp_geometry(c->n, false);
-    float *y = tp_io(c, tp_conv_out(&g));
-    const float *x = tp_in(c, tp_conv_in(&g)), *w = tp_in(c, g.c_out * tp_conv_row(&g)), *b = tp_in(c, g.c_out);
+    tp_conv g = tp_geometry_of(c);
+    uint32_t n = tp_conv_samples(c);
+    float *y = tp_io(c, n * tp_conv_out(&g));
+    const float *x = tp_in(c, n * tp_conv_in(&g)), *w = tp_in(c, g.c_out * tp_conv_row(&g)), *b = tp_in(c, g.c_out);
     tp_ready(c);
-    k->conv_f32(&g, y, x, w, c->n % 3u == 0 ? NULL : b, (float *)(void *)tp_scratch(TP_CONV_TILE * (tp_conv_row(&g) + 1u)));
+    k->conv_f32(&g, n, y, x, w, c->n % 5u == 0 ? NULL : b, tp_scratch(&g, c->n));
 }
 
 TP_CASE(conv_dx_f32) {
-    tp_conv g = tp_geometry(c->n, false);
-    float *dx = tp_io(c, tp_conv_in(&g));
-    const float *d = tp_in(c, tp_conv_out(&g)), *w = tp_in(c, g.c_out * tp_conv_row(&g));
+    tp_conv g = tp_geometry_of(c);
+    uint32_t n = tp_conv_samples(c);
+    float *dx = tp_io(c, n * tp_conv_in(&g)), *d = tp_errors(c, n * g.oh * g.ow, g.c_out), *w = tp_io(c, g.c_out * tp_conv_row(&g));
+    if (c->n % 4u == 0) { w[tp_random_below(g.c_out * tp_conv_row(&g))] = tp_f32_from_bits(0x7f800000u); }
     tp_ready(c);
-    k->conv_dx_f32(&g, dx, d, w, c->n % 2u == 0, tp_scratch(2u * g.c_out));
+    k->conv_dx_f32(&g, n, dx, d, w, c->n % 2u == 0, tp_scratch(&g, c->n));
 }
 
 TP_CASE(conv_dw_f32) {
-    tp_conv g = tp_geometry(c->n, false);
-    uint32_t o = c->n % 2u == 0 ? tp_random_below(g.c_out) : 0u, n = c->n % 2u == 0 ? 1u + tp_random_below(g.c_out - o) : g.c_out;
-    float *rows = tp_io(c, n * tp_conv_row(&g)), *d = tp_io(c, tp_conv_out(&g));
-    const float *x = tp_in(c, tp_conv_in(&g));
-    for (uint32_t i = 0; i < tp_conv_out(&g) && c->n % 3u != 0; i++) { d[i] = tp_random_below(c->n % 3u * 4u) == 0 ? d[i] : 0.0f; }
+    tp_conv g = tp_geometry_of(c);
+    uint32_t n = tp_conv_samples(c);
+    uint32_t first = c->n % 2u == 0 ? tp_random_below(g.c_out) : 0u, rows = c->n % 2u == 0 ? 1u + tp_random_below(g.c_out - first) : g.c_out;
+    float *rows_of = tp_io(c, rows * tp_conv_row(&g)), *d = tp_errors(c, n * g.oh * g.ow, g.c_out), *x = tp_io(c, n * tp_conv_in(&g));
+    float step = tp_random_f32();
+    if (c->n % 4u == 1u) { x[tp_random_below(n * tp_conv_in(&g))] = tp_f32_from_bits(0x7f800000u); }
     tp_ready(c);
-    k->conv_dw_f32(&g, rows, x, d, o, n, c->n % 2u == 0);
+    bool at_once = (c->n + c->shift) % 2u == 0;
+    k->conv_dw_f32(&g, n, at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, first, rows, c->n % 5u == 0, tp_scratch(&g, c->n));
 }
 
-TP_CASE(dwconv_f32) {
-    tp_conv g = tp_geometry(c->n, true);
-    float *y = tp_io(c, tp_conv_out(&g));
-    const float *x = tp_in(c, tp_conv_in(&g)), *wt = tp_in(c, g.kh * g.kw * g.c_in), *b = tp_in(c, g.c_in);
+TP_CASE(channel_any_f32) {
+    uint32_t positions = 1u + c->n % 9u;
+    const float *x = tp_errors(c, positions, c->n);
+    uint32_t *any = (uint32_t *)(void *)tp_io(c, c->n);
     tp_ready(c);
-    k->dwconv_f32(&g, y, x, wt, c->n % 3u == 0 ? NULL : b);
-}
-
-TP_CASE(dwconv_dx_f32) {
-    tp_conv g = tp_geometry(c->n, true);
-    float *dx = tp_io(c, tp_conv_in(&g));
-    const float *d = tp_in(c, tp_conv_out(&g)), *wt = tp_in(c, g.kh * g.kw * g.c_in);
-    tp_ready(c);
-    k->dwconv_dx_f32(&g, dx, d, wt);
-}
-
-TP_CASE(dwconv_dw_f32) {
-    tp_conv g = tp_geometry(c->n, true);
-    float *gt = tp_io(c, g.kh * g.kw * g.c_in);
-    const float *d = tp_in(c, tp_conv_out(&g)), *x = tp_in(c, tp_conv_in(&g));
-    tp_ready(c);
-    k->dwconv_dw_f32(&g, gt, x, d);
+    k->channel_any_f32(any, x, positions, c->n);
+    for (uint32_t i = 0; i < c->n; i++) { any[i] = any[i] != 0 ? 1u : 0u; }
 }
 
 static const struct {

@@ -233,7 +233,7 @@ static void tp_rule1_held(void) {
                 size[i] = tp_abs(x[i]);
             }
             for (uint32_t i = 0; i < 11; i++) { b[i] = tp_random_kind(kind); }
-            k->gemv_f32(y, w, x, b, 11, n);
+            k->dense_f32(y, w, x, b, 11, n, 1);
             for (uint32_t i = 0; i < 11; i++) {
                 float want = (tp_rule1(w + (size_t)i * n, x, n) + b[i]) + 0.0f;
                 TP_CHECKF(tp_f32_bits(want) == tp_f32_bits(y[i]), "gemv n %u kind %u row %u: %a, rule %a", n, kind, i, (double)y[i], (double)want);
