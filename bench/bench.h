@@ -4,6 +4,7 @@
 #define TINYPROP_BENCH_H
 
 #include "../csrc/tinyprop.c"
+#include "pool.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,10 +33,13 @@ static void *bench_take(size_t bytes) {
     return p;
 }
 
-/* Time that this process has computed: on a quiet core the time of day, and on a busy one not the time of others. */
+/* Time that this process has computed: on a quiet core the time of day, and on a busy one not the time of others. With several
+ * threads the time of day. */
+static clockid_t bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+
 static double bench_now_us(void) {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(bench_clock, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
@@ -62,7 +66,7 @@ static double bench_share_end(const bench_share *s) {
 /* For a program that never waits. */
 static void bench_share_report(const bench_share *s) {
     double share = bench_share_end(s);
-    if (share < 0.97) { fprintf(stderr, "bench: others used the core %.0f %% of the time: times are too long, ratios less so\n", 100.0 * (1.0 - share)); }
+    if (share < 0.97 && bench_clock != CLOCK_MONOTONIC) { fprintf(stderr, "bench: others used the core %.0f %% of the time: times are too long, ratios less so\n", 100.0 * (1.0 - share)); }
 }
 
 static int bench_by_value(const void *a, const void *b) {
@@ -112,20 +116,36 @@ typedef struct bench_net {
     tp_stats *stats;
 } bench_net;
 
-/* The one place where the benchmarks make a plan. recipe NULL: inference. */
-static tp_plan *bench_plan(const tp_model *model, const tp_recipe *recipe, uint32_t threads) {
+/* What a plan may use. */
+typedef struct bench_host {
+    uint32_t samples; /* of a batch worked on together; 0: as many as pay */
+    uint32_t threads;
+} bench_host;
+
+static tp_plan *bench_plan_with(const tp_model *model, const tp_recipe *recipe, uint32_t samples, uint32_t threads) {
     uint32_t bytes = tp_plan_bytes(model->n_nodes), where = 0;
-    const char *samples = getenv("BENCH_SAMPLES");
-    tp_plan_options options = {samples != NULL ? (uint32_t)atoi(samples) : recipe == NULL ? 1u : tp_min_u32(recipe->batch, 32), threads, 1};
+    tp_plan_options options = {.samples = samples, .threads = threads, .packing = 1};
     tp_plan *plan = bench_take(bytes);
     tp_status status = tp_plan_make_with(model, recipe, &options, plan, bytes, &where);
     if (status != TP_OK) { bench_fail("plan: node %u: %s", where, tp_status_name(status)); }
     return plan;
 }
 
-static bench_net bench_open(const tp_model *model, const tp_recipe *recipe, uint32_t threads, const tp_kernels *kernels) {
-    bench_net b = {.plan = bench_plan(model, recipe, threads)};
+/* The one place where the benchmarks choose a plan: the Node package's choice (binding/net.cc). recipe NULL: inference. */
+static tp_plan *bench_plan(const tp_model *model, const tp_recipe *recipe, const bench_host *host) {
+    tp_plan *plan = bench_plan_with(model, recipe, host->samples > 0 ? host->samples : 1u, host->threads);
+    uint32_t most = tp_min_u32(recipe != NULL ? recipe->batch : 1u, 32u);
+    while (most > 1 && plan->acts_bytes > (32u << 20) / most) { most /= 2u; }
+    if (host->samples > 0 || most == 1) { return plan; }
+    free(plan);
+    return bench_plan_with(model, recipe, most, host->threads);
+}
+
+static bench_net bench_open(const tp_model *model, const tp_recipe *recipe, const bench_host *host, const tp_kernels *kernels) {
+    bench_net b = {.plan = bench_plan(model, recipe, host)};
     bench_check(tp_net_open(&b.net, b.plan, bench_take(b.plan->arena_bytes), b.plan->arena_bytes, kernels), "open");
+    if (!pool_start(host->threads, &b.net.parallel)) { bench_fail("cannot start %u threads", host->threads); }
+    if (host->threads > 1) { bench_clock = CLOCK_MONOTONIC; }
     bench_check(tp_net_init(&b.net), "init");
     b.stats = bench_take(tp_stats_bytes(b.plan));
     return b;

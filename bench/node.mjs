@@ -45,8 +45,8 @@ const now = () => {
  * @returns {Samples}
  */
 function read(program, workload, model) {
-  const { stdout, status } = spawnSync(program, ['--samples', '--workload', workload], { maxBuffer: 1 << 28 });
-  if (status !== 0) fail(`${program} --samples ended with ${status}`);
+  const { stdout, status } = spawnSync(program, ['--data', '--workload', workload], { maxBuffer: 1 << 28 });
+  if (status !== 0) fail(`${program} --data ended with ${status}`);
   const { buffer, byteOffset } = Buffer.from(Uint8Array.from(stdout).buffer);
   const inputs = model.inputShape.reduce((a, b) => a * b, 1);
   const outputs = model.outputSize;

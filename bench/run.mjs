@@ -2,7 +2,8 @@
 // @ts-check
 // `npm run bench`: builds and runs the benchmarks of this project; bench/README.md says what the columns mean.
 import { join } from 'node:path';
-import { build, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
+import { kernels } from './kernels.mjs';
+import { build, fail, integer, parse, percent, pin, ratio, root, run, say, table, time } from './tools.mjs';
 
 const usage = `usage: npm run bench -- [options]
   --workload NAME  W1, W2, W3, W4, W5, W5-32, W5-96 or W6; default: all
@@ -11,9 +12,11 @@ const usage = `usage: npm run bench -- [options]
   --isa NAME       avx512, avx2, scalar, soft, neon; default: the best of this CPU
   --rounds N       interleaved repeats, default 9
   --ms N           milliseconds of one measurement, default 10
-  --threads N      threads of a step, default 1
+  --threads N      threads of a step, default 1; with more, times are of day and --core is the last of them
+  --samples N      samples of a batch worked on together; default: as many as pay, at most 32
   --core N         core to run on, default the last one
   --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
+  --kernels        layers by themselves instead, with --isa, --rounds, --ms, --core and --json
   --json           one JSON line per policy instead of tables`;
 
 const options = parse(
@@ -25,8 +28,10 @@ const options = parse(
     rounds: { type: 'string' },
     ms: { type: 'string' },
     threads: { type: 'string' },
+    samples: { type: 'string' },
     core: { type: 'string' },
     node: { type: 'boolean' },
+    kernels: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
   usage,
@@ -37,10 +42,10 @@ const options = parse(
  *   backwardUs: number, rowsUsed: number, rooflineFraction: number }} Row */
 
 /** Options that the C programs share, as they are. */
-const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads']);
+const passed = /** @type {const} */ (['workload', 'batch', 'policy', 'isa', 'rounds', 'ms', 'threads', 'samples']);
 /** @param {readonly (typeof passed[number])[]} names */
 const args = (names) => names.flatMap((name) => (options[name] === undefined ? [] : [`--${name}`, String(options[name])]));
-const pinned = pin(options.core);
+const pinned = pin(options.core, integer('--threads', options.threads, 1, 1, 64));
 
 /**
  * @param {Machine} machine
@@ -95,5 +100,15 @@ async function node() {
   await run([...pinned, process.execPath, join(root, 'bench', 'node.mjs'), ...args(['workload', 'batch', 'policy', 'rounds', 'ms']), ...json], say);
 }
 
+/** @param {string[]} names of options that make no sense here */
+function refuse(names) {
+  for (const name of names) if (name in options) fail(`--kernels does not go with --${name}`);
+}
+
+if (options.kernels) {
+  refuse(['workload', 'batch', 'policy', 'threads', 'samples', 'node']);
+  await kernels([...pinned, build('bench_kernels'), ...args(['isa', 'rounds', 'ms'])], options.json);
+  process.exit(0);
+}
 await step();
 if (options.node ?? (!options.json && options.workload === undefined && options.policy === undefined)) await node();

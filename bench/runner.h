@@ -20,7 +20,8 @@ typedef struct options {
     const char *workload, *policy;
     uint32_t batch; /* 0: those of the workload */
     const tp_kernels *kernels;
-    uint32_t rounds, threads;
+    uint32_t rounds;
+    bench_host host;
     double ms; /* of one measurement */
     bool machine;
 } options;
@@ -52,7 +53,7 @@ static runner *runner_open(const workload *w, const workload_data *data, const v
     r->v = v;
     r->data = data;
     r->batch = batch;
-    r->b = bench_open(&w->model, &recipe, o->threads, o->kernels);
+    r->b = bench_open(&w->model, &recipe, &o->host, o->kernels);
     r->logits = bench_take(sizeof(float) * batch * r->b.plan->n_out);
     return r;
 }
@@ -83,7 +84,7 @@ static void runner_infer(void *user) {
     if (r->batch == 1) {
         bench_check(tp_net_forward(&r->b.net, batch.x, &y), "forward");
     } else {
-        bench_check(tp_eval_step(&r->b.net, &batch, r->logits, NULL), "forward");
+        bench_check(tp_net_forward_batch(&r->b.net, batch.x, r->batch, r->logits), "forward");
     }
 }
 

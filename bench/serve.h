@@ -32,7 +32,7 @@ static runner *serve_runner(const char *name, uint32_t batch, const char *policy
         s->row = &workload_rows[i];
         snprintf(s->policy, sizeof s->policy, "%s", policy);
         s->v = (variant){s->policy, keep};
-        tp_plan *plan = bench_plan(&w->model, NULL, o->threads);
+        tp_plan *plan = bench_plan(&w->model, NULL, &o->host);
         workload_data *data = bench_take(sizeof *data);
         *data = workload_samples(plan->n_in, plan->n_out);
         s->r = runner_open(w, data, &s->v, batch, o);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time of a training step and of its forward pass: every workload, batch size and policy (bench/README.md).
- *   step [--workload W1] [--batch 1] [--policy full] [--isa avx2] [--rounds 9] [--ms 10] [--threads 1] [--machine]
- * prints one JSON line per policy and share of rows. `step --describe` prints the nets, `step --samples` the inputs of one,
+ *   step [--workload W1] [--batch 1] [--policy full] [--isa avx2] [--rounds 9] [--ms 10] [--threads 1] [--samples 32] [--machine]
+ * prints one JSON line per policy and share of rows. `step --describe` prints the nets, `step --data` the inputs of one,
  * `step --serve` measures what lines on its input ask for.
  * Policies take turns within every round; figures are medians over the rounds, so drift of the machine hits all alike.
  */
@@ -28,7 +28,7 @@ static void print_line(runner *r, const char *name, const roofline *roof, const 
 static void measure(const workload_row *row, uint32_t batch, const options *o) {
     workload w;
     workload_build(&w, row);
-    tp_plan *plan = bench_plan(&w.model, NULL, o->threads);
+    tp_plan *plan = bench_plan(&w.model, NULL, &o->host);
     workload_data data = workload_samples(plan->n_in, plan->n_out);
     roofline_bench *roof = roofline_open(tp_kernels_name(o->kernels), plan->params_bytes);
     runner *r[VARIANTS];
@@ -78,12 +78,12 @@ static void check_names(const options *o) {
 }
 
 /* The samples of the net that is chosen, as they lie in memory: inputs, targets, labels. */
-static void samples(const options *o) {
+static void data(const options *o) {
     for (uint32_t i = 0; i < WORKLOADS; i++) {
         workload w;
         if (o->workload == NULL || !tp_text_equal(o->workload, workload_rows[i].name)) { continue; }
         workload_build(&w, &workload_rows[i]);
-        tp_plan *plan = bench_plan(&w.model, NULL, o->threads);
+        tp_plan *plan = bench_plan(&w.model, NULL, &o->host);
         workload_data d = workload_samples(plan->n_in, plan->n_out);
         fwrite(d.x, sizeof(float) * d.n_in, BENCH_SAMPLES, stdout);
         fwrite(d.target, sizeof(float) * d.n_out, BENCH_SAMPLES, stdout);
@@ -106,7 +106,7 @@ static void describe(const options *o) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.rounds = 9, .ms = 10.0, .threads = 1};
+    options o = {.rounds = 9, .ms = 10.0, .host.threads = 1};
     const char *isa = NULL, *text;
     void (*instead)(const options *) = NULL;
     for (int i = 1; i < argc; i++) {
@@ -121,7 +121,9 @@ int main(int argc, char **argv) {
         } else if ((text = bench_option(argc, argv, &i, "--rounds")) != NULL) {
             o.rounds = bench_integer("--rounds", text, 1, BENCH_ROUNDS_MAX);
         } else if ((text = bench_option(argc, argv, &i, "--threads")) != NULL) {
-            o.threads = bench_integer("--threads", text, 1, 1024);
+            o.host.threads = bench_integer("--threads", text, 1, TP_MAX_THREADS);
+        } else if ((text = bench_option(argc, argv, &i, "--samples")) != NULL) {
+            o.host.samples = bench_integer("--samples", text, 1, TP_MAX_SAMPLES);
         } else if ((text = bench_option(argc, argv, &i, "--ms")) != NULL) {
             o.ms = bench_number("--ms", text, 0.1, 10000);
         } else if (strcmp(argv[i], "--machine") == 0) {
@@ -130,8 +132,8 @@ int main(int argc, char **argv) {
             instead = serve;
         } else if (strcmp(argv[i], "--describe") == 0) {
             instead = describe;
-        } else if (strcmp(argv[i], "--samples") == 0) {
-            instead = samples;
+        } else if (strcmp(argv[i], "--data") == 0) {
+            instead = data;
         } else {
             bench_fail("unknown option %s", argv[i]);
         }

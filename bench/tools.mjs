@@ -79,14 +79,16 @@ export function build(target) {
 }
 
 /**
- * The words before a command that pin it to one core: by default the last one, which the system uses least.
+ * The words before a command that pin it to one core, by default the last one, which the system uses least; with more threads,
+ * to as many cores that end there.
  * @param {string | undefined} core
+ * @param {number} [threads]
  * @returns {string[]}
  */
-export function pin(core) {
+export function pin(core, threads = 1) {
   const last = cpus().length - 1;
   const number = integer('--core', core, last, 0, last);
-  if (has('taskset')) return ['taskset', '-c', String(number)];
+  if (has('taskset')) return ['taskset', '-c', `${Math.max(0, number - threads + 1)}-${number}`];
   if (core !== undefined) fail('--core: taskset is not installed (Debian: apt install util-linux)');
   return [];
 }
