@@ -29,6 +29,8 @@
     _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 
 #define TP_VECTORS 16 /* registers */
+#define vw_or(a, b) _mm256_or_ps((a), (b)) /* bits */
+#define vw_count(a) ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ)))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_avx2_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
 

@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) _mm512_or_ps((a), (b)) /* bits */
+#define vw_count(a) ((uint32_t)__builtin_popcount(_mm512_cmp_ps_mask((a), _mm512_setzero_ps(), _CMP_NEQ_UQ))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_avx512_transpose(r)
 /* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
 #define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))

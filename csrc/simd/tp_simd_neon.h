@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b))) /* bits */
+#define vw_count(a) (4u - vaddvq_u32(vshrq_n_u32(vceqzq_f32(a), 31))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
 
