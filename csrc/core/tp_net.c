@@ -13,10 +13,12 @@ tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t by
     }
     if (plan->training != 0 && plan->recipe.numerics == TP_NUMERICS_FLUSH && TP_CONTROL_FLUSH == 0) { return TP_E_RECIPE; }
     if (arena == NULL || (uintptr_t)arena % TP_ALIGN != 0 || bytes < plan->arena_bytes) { return TP_E_ARENA; }
+    if (kernels == NULL) { kernels = tp_kernels_best(); }
+    if (kernels == NULL) { return TP_E_ARG; } /* compiled for another CPU */
     TP_MEMSET(net, 0, sizeof *net);
     net->plan = plan;
     net->arena = (uint8_t *)arena;
-    net->kernels = kernels != NULL ? kernels : tp_kernels_best();
+    net->kernels = kernels;
     net->error_node = plan->n_nodes;
     if (plan->training != 0) { TP_MEMSET(net->arena + plan->grad_at, 0, plan->grad_bytes); }
     net->ready = 1;

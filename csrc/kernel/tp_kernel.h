@@ -21,13 +21,15 @@ struct tp_kernels {
 #undef TP_KERNEL
 };
 
-/* Words of memory that the fast forms of a convolution want; saturates. Padded input (or its error), a panel of weights, lists of
- * the errors that are not 0. */
+/* Words of memory that the fast forms of a convolution want; saturates. A sample with zeros around (or its input errors), and
+ * beside it a panel of weights, or lists of the errors that are not 0 and gradients of a block of channels. */
 TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
+    uint64_t k = (uint64_t)g->kh * g->kw * (g->c_in / g->groups), positions = (uint64_t)g->oh * g->ow, block = tp_min_u32(g->c_out, 32u);
     uint64_t padded = ((uint64_t)(g->oh - 1u) * g->sh + g->kh) * ((uint64_t)(g->ow - 1u) * g->sw + g->kw) * g->c_in;
-    uint64_t panel = ((uint64_t)g->kh * g->kw * (g->c_in / g->groups) + 1u) * 50u;
-    uint64_t lists = 2u * (uint64_t)g->oh * g->ow * g->c_out + 2u * (uint64_t)g->c_out;
-    uint64_t words = padded + (panel > lists ? panel : lists) + 128u;
+    uint64_t panel = (k + 1u) * 48u, input_lists = 3u * ((uint64_t)g->c_out + 32u);
+    uint64_t lists = (2u * block + 1u) * (positions + 32u) + (block + 1u) * k;
+    uint64_t beside = panel > lists ? panel : lists;
+    uint64_t words = padded + (beside > input_lists ? beside : input_lists) + 64u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
@@ -47,6 +49,20 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
 #else
 #define TP_UNROLL TP_PRAGMA(GCC unroll 32)
 #endif
+
+/* Bytes that a shuffle takes to bring the floats of a mask to the front, four at a time. */
+TP_INLINE const uint8_t *tp_sift_bytes(uint32_t keep) {
+#define TP_FLOAT(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
+#define TP_FLOATS(a, b, c, d) {TP_FLOAT(a), TP_FLOAT(b), TP_FLOAT(c), TP_FLOAT(d)}
+    static const uint8_t bytes[16][16] = {
+        TP_FLOATS(0, 0, 0, 0), TP_FLOATS(0, 0, 0, 0), TP_FLOATS(1, 0, 0, 0), TP_FLOATS(0, 1, 0, 0), TP_FLOATS(2, 0, 0, 0), TP_FLOATS(0, 2, 0, 0),
+        TP_FLOATS(1, 2, 0, 0), TP_FLOATS(0, 1, 2, 0), TP_FLOATS(3, 0, 0, 0), TP_FLOATS(0, 3, 0, 0), TP_FLOATS(1, 3, 0, 0), TP_FLOATS(0, 1, 3, 0),
+        TP_FLOATS(2, 3, 0, 0), TP_FLOATS(0, 2, 3, 0), TP_FLOATS(1, 2, 3, 0), TP_FLOATS(0, 1, 2, 3),
+    };
+#undef TP_FLOATS
+#undef TP_FLOAT
+    return bytes[keep];
+}
 
 /* A correctly rounded fma for machines without one (and the proof that hardware agrees). The product of two floats is
  * exact in double; the sum is rounded to odd (Boldo, Melquiond 2008), so the final rounding to float is the only one. */

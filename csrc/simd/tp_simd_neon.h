@@ -12,6 +12,7 @@
 #define vf_add(a, b) tp_neon_add((a), (b))
 #define vf_abs(a) tp_neon_abs(a)
 #define vf_sum(a) tp_neon_sum(a)
+#define vf_tree(a) tp_neon_tree(a)
 
 #define TP_LANES 4
 #define vw float32x4_t
@@ -27,6 +28,52 @@
 
 #define TP_VECTORS 32 /* registers */
 #define vw_transpose(r) tp_neon_transpose(r)
+#define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
+
+/* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register (pair). */
+#define TP_DENSE_ROWS 4
+#define TP_DENSE_SAMPLES 1
+#define vt tp_neon_pair
+#define vt_zero() vf_zero()
+#define vt_load(p, q) ((void)(q), vf_load(p))
+#define vt_load_part(p, q, n) ((void)(q), vf_load_part((p), (n)))
+#define vt_row(p) vf_load(p)
+#define vt_row_part(p, n) vf_load_part((p), (n))
+#define vt_fma(a, b, c) vf_fma((a), (b), (c))
+#define vt_fma_part(a, b, c, n) vf_fma_part((a), (b), (c), (n))
+#define vt_add(a, b) vf_add((a), (b))
+#define vt_tree(a) vf_tree(a)
+#define vt_twice(p) ((tp_neon_pair){{vld1q_f32(p), vld1q_f32(p)}})
+#define vt_store_halves(p, q, a) (vst1q_f32((p), (a).v[0]), vst1q_f32((q), (a).v[1]))
+
+#define TP_SPAN 4
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_abs(a) vabsq_f32(a)
+#define ve_only(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
+#define vu uint32x4_t
+#define vu_set1(a) vdupq_n_u32(a)
+#define vu_bits(a) vreinterpretq_u32_f32(a)
+#define vu_abs(a) vreinterpretq_u32_f32(vabsq_f32(a))
+#define vu_sub(a, b) vsubq_u32((a), (b))
+#define vu_min(a, b) vminq_u32((a), (b))
+#define vu_max(a, b) vmaxq_u32((a), (b))
+#define vu_count(a, m) vsubq_u32((a), (m))
+#define vu_min_of(a) vminvq_u32(a)
+#define vu_max_of(a) vmaxvq_u32(a)
+#define vm uint32x4_t
+/* a > b, both below 2^31 */
+#define vm_above(a, b) vcgtq_u32((a), (b))
+#define vm_except(a, b) vbicq_u32((a), (b))
+#define vc uint32x4_t
+#define vc_zero() vdupq_n_u32(0)
+#define vc_add(c, m) vsubq_u32((c), (m))
+#define vc_sum(c) vaddvq_u32(c)
 
 typedef struct tp_neon_pair {
     float32x4_t v[2];
@@ -71,6 +118,20 @@ TP_INLINE void tp_neon_quad_store_part(float *p, float32x4_t a, uint32_t n) {
     vst1q_f32(copy, a);
     TP_MEMCPY(p, copy, n * sizeof(float));
 }
+/* Eight of them: lane r is the sum of a[r]. Pairwise additions keep the tree: (0 + 4) + (2 + 6), (1 + 5) + (3 + 7), their sum. */
+TP_INLINE tp_neon_pair tp_neon_tree(const tp_neon_pair *a) {
+    tp_neon_pair sum;
+    for (uint32_t half = 0; half < 2; half++) {
+        float32x4_t h[4], q[2];
+        for (uint32_t r = 0; r < 4; r++) { h[r] = vaddq_f32(a[4 * half + r].v[0], a[4 * half + r].v[1]); }
+        for (uint32_t r = 0; r < 2; r++) {
+            q[r] = vaddq_f32(vcombine_f32(vget_low_f32(h[2 * r]), vget_low_f32(h[2 * r + 1])),
+                             vcombine_f32(vget_high_f32(h[2 * r]), vget_high_f32(h[2 * r + 1])));
+        }
+        sum.v[half] = vpaddq_f32(q[0], q[1]);
+    }
+    return sum;
+}
 
 TP_INLINE void tp_neon_transpose(float32x4_t *r) {
     float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
@@ -78,4 +139,14 @@ TP_INLINE void tp_neon_transpose(float32x4_t *r) {
     r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
     r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+
+TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const uint32_t *index, uint32_t n, bool all) {
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    uint32_t keep = all ? 15u : vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
+    keep &= (1u << n) - 1u;
+    uint8x16_t bytes = vld1q_u8(tp_sift_bytes(keep));
+    vst1q_f32(value, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(d), bytes)));
+    vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(vld1q_u32(index)), bytes)));
+    return (uint32_t)__builtin_popcount(keep);
 }

@@ -73,15 +73,23 @@ static bool tp_case_clean(const tp_case *c) {
     return true;
 }
 
-/* --- one function a kernel --- */
+/* --- one function a kernel; TP_FLAT: of cost n and for any n, 0 too --- */
 
 typedef void tp_case_run(const tp_kernels *k, tp_case *c);
-#define TP_CASE(name) static void tp_case_##name(const tp_kernels *k, tp_case *c)
+#define TP_CASE(name)            \
+    enum { tp_flat_##name = 0 }; \
+    static void tp_case_##name(const tp_kernels *k, tp_case *c)
+#define TP_FLAT(name)            \
+    enum { tp_flat_##name = 1 }; \
+    static void tp_case_##name(const tp_kernels *k, tp_case *c)
 
-/* Rows and samples of a dense layer of n inputs. */
+/* One of the elements, or 0. */
+static float tp_some(const tp_case *c, const float *x) { return c->n > 0 ? x[tp_random_below(c->n)] : 0.0f; }
+
+/* Rows and samples of a dense layer of n inputs: small ones, and some beyond what a block of a kernel holds. */
 static void tp_dense_sizes(const tp_case *c, uint32_t *rows, uint32_t *samples) {
-    static const uint32_t r[6] = {1, 7, 8, 9, 16, 23}, m[7] = {1, 2, 3, 5, 8, 13, 33};
-    *rows = r[c->n % 6u];
+    static const uint32_t r[6] = {1, 7, 8, 9, 16, 23}, large[6] = {2, 101, 64, 131, 40, 71}, m[7] = {1, 2, 3, 5, 8, 13, 33};
+    *rows = c->n > 70 ? large[(c->n + c->shift) % 6u] : r[c->n % 6u];
     *samples = m[(c->n + c->shift) % 7u];
 }
 
@@ -124,34 +132,34 @@ TP_CASE(dense_dw_f32) {
     k->dense_dw_f32(at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, m, c->n, samples, first, rows, c->n % 5u == 0);
 }
 
-TP_CASE(asum_f32) {
+TP_FLAT(asum_f32) {
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     tp_result_f32(c, k->asum_f32(x, c->n));
 }
 
-TP_CASE(finite_f32) {
+TP_FLAT(finite_f32) {
     float *x = tp_io(c, c->n);
-    if (c->n % 2u == 0) { x[tp_random_below(c->n)] = tp_f32_from_bits(tp_random() | 0x7f800000u); }
+    if (c->n > 0 && c->n % 2u == 0) { x[tp_random_below(c->n)] = tp_f32_from_bits(tp_random() | 0x7f800000u); }
     tp_ready(c);
     tp_result_u32(c, k->finite_f32(x, c->n) ? 1u : 0u);
 }
 
-TP_CASE(axpy_f32) {
+TP_FLAT(axpy_f32) {
     float *y = tp_io(c, c->n);
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     k->axpy_f32(y, tp_random_kind(c->kind), x, c->n);
 }
 
-TP_CASE(add_f32) {
+TP_FLAT(add_f32) {
     float *y = tp_io(c, c->n);
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     k->add_f32(y, x, c->n);
 }
 
-TP_CASE(finish_f32) {
+TP_FLAT(finish_f32) {
     float *y = tp_io(c, c->n);
     tp_ready(c);
     k->finish_f32(y, c->n);
@@ -166,42 +174,36 @@ TP_CASE(rows_sgd_f32) {
     k->rows_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, factor, row, count, c->n);
 }
 
-TP_CASE(sgd_f32) {
+TP_FLAT(sgd_f32) {
     float *w = tp_io(c, c->n);
     const float *g = tp_in(c, c->n);
     tp_ready(c);
     k->sgd_f32(w, tp_random_kind(c->kind), g, c->n);
 }
 
-TP_CASE(momentum_f32) {
+TP_FLAT(momentum_f32) {
     float *w = tp_io(c, c->n), *v = tp_io(c, c->n);
     const float *g = tp_in(c, c->n);
     tp_ready(c);
     k->momentum_f32(w, v, 0.9f, tp_random_f32(), g, c->n);
 }
 
-TP_CASE(count_above_f32) {
+TP_FLAT(count_above_f32) {
     const float *x = tp_in(c, c->n);
-    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    uint32_t bits = tp_f32_bits(tp_some(c, x)) & 0x7fffffffu;
     tp_ready(c);
     tp_result_u32(c, k->count_above_f32(x, bits, c->n));
     tp_result_u32(c, k->count_above_f32(x, 0, c->n));
 }
 
-TP_CASE(max_bits_f32) {
-    const float *x = tp_in(c, c->n);
-    tp_ready(c);
-    tp_result_u32(c, k->max_bits_f32(x, c->n));
-}
-
-TP_CASE(mask_f32) {
+TP_FLAT(top_f32) {
     float *x = tp_io(c, c->n);
-    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    for (uint32_t i = 0; i < c->n && c->shift == 7u; i++) { x[i] = tp_random_below(2) == 0 ? x[i] : 0.0f; }
     tp_ready(c);
-    k->mask_f32(x, bits, tp_random_below(4), c->n);
+    k->top_f32(x, c->n, tp_random_below(c->n / (c->shift + 1u) + 2u));
 }
 
-TP_CASE(channel_asum_f32) {
+TP_FLAT(channel_asum_f32) {
     uint32_t positions = 1u + c->n % 9u;
     float *score = tp_io(c, c->n);
     const float *x = tp_in(c, positions * c->n);
@@ -209,7 +211,7 @@ TP_CASE(channel_asum_f32) {
     k->channel_asum_f32(score, x, positions, c->n);
 }
 
-TP_CASE(channel_sum_f32) {
+TP_FLAT(channel_sum_f32) {
     uint32_t positions = 1u + c->n % 9u;
     float *sum = tp_io(c, c->n);
     const float *x = tp_in(c, positions * c->n);
@@ -217,29 +219,37 @@ TP_CASE(channel_sum_f32) {
     k->channel_sum_f32(sum, x, positions, c->n);
 }
 
+TP_FLAT(mask_channels_f32) {
+    uint32_t positions = 1u + c->n % 9u;
+    float *x = tp_io(c, positions * c->n), *score = tp_io(c, c->n);
+    for (uint32_t i = 0; i < c->n; i++) { score[i] = tp_random_below(2) == 0 ? score[i] : tp_random_below(2) == 0 ? 0.0f : -0.0f; }
+    tp_ready(c);
+    k->mask_channels_f32(x, score, positions, c->n);
+}
+
 /* Element-wise forms also run in place. */
 static float *tp_target(tp_case *c, float *x) { return c->n % 2u == 0 ? x : tp_io(c, c->n); }
 
-TP_CASE(clamp_f32) {
+TP_FLAT(clamp_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_ready(c);
     k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
 }
 
-TP_CASE(clamp_back_f32) {
+TP_FLAT(clamp_back_f32) {
     float *d = tp_io(c, c->n);
     const float *y = tp_in(c, c->n);
     tp_ready(c);
     k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n);
 }
 
-TP_CASE(leaky_f32) {
+TP_FLAT(leaky_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_ready(c);
     k->leaky_f32(y, x, 0.1f, c->n);
 }
 
-TP_CASE(leaky_back_f32) {
+TP_FLAT(leaky_back_f32) {
     float *d = tp_io(c, c->n);
     const float *y = tp_in(c, c->n);
     tp_ready(c);
@@ -251,14 +261,14 @@ static void tp_widen(tp_case *c, float *x) {
     for (uint32_t i = 0; i < c->n && c->kind == TP_KIND_PLAIN; i++) { x[i] *= (i & 1u) != 0 ? 8.0f : 120.0f; }
 }
 
-TP_CASE(sigmoid_f32) {
+TP_FLAT(sigmoid_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
     tp_ready(c);
     k->sigmoid_f32(y, x, c->n);
 }
 
-TP_CASE(tanh_f32) {
+TP_FLAT(tanh_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
     tp_ready(c);
@@ -272,7 +282,7 @@ TP_CASE(softmax_f32) {
     tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, c->n));
 }
 
-TP_CASE(bce_f32) {
+TP_FLAT(bce_f32) {
     float *z = tp_io(c, c->n), *d = tp_io(c, c->n);
     const float *t = tp_in(c, c->n);
     tp_widen(c, z);
@@ -280,7 +290,7 @@ TP_CASE(bce_f32) {
     tp_result_f32(c, k->bce_f32(c->n % 3u == 0 ? NULL : d, z, t, c->n));
 }
 
-TP_CASE(mse_f32) {
+TP_FLAT(mse_f32) {
     float *d = tp_io(c, c->n);
     const float *z = tp_in(c, c->n), *t = tp_in(c, c->n);
     tp_ready(c);
@@ -395,8 +405,9 @@ TP_CASE(channel_any_f32) {
 static const struct {
     const char *name;
     tp_case_run *run;
+    bool flat;
 } tp_cases[] = {
-#define TP_KERNEL(name, ret, params) {#name, tp_case_##name},
+#define TP_KERNEL(name, ret, params) {#name, tp_case_##name, tp_flat_##name != 0},
 #include "../../../csrc/kernel/tp_kernel_list.h"
 #undef TP_KERNEL
 };
@@ -419,12 +430,13 @@ static uint32_t tp_kernel_number;
 
 static void tp_kernel_exact(void) {
     static _Alignas(TP_ALIGN) uint8_t memory[2][TP_MEMORY];
-    static const uint32_t shifts[4] = {0, 1, 3, 7}, large[6] = {97, 127, 128, 129, 255, 300};
+    static const uint32_t shifts[4] = {0, 1, 3, 7}, large[6] = {97, 127, 128, 129, 255, 300}, larger[4] = {255, 300, 1023, 4099};
+    const bool flat = tp_cases[tp_kernel_number].flat;
     tp_case want = {0}, got = {0};
     want.memory = memory[0];
     got.memory = memory[1];
-    for (uint32_t i = 1; i <= 76; i++) {
-        uint32_t n = i <= 70 ? i : large[i - 71u];
+    for (uint32_t i = flat ? 0 : 1; i <= (flat ? 134u : 76u); i++) {
+        uint32_t n = flat ? (i <= 130u ? i : larger[i - 131u]) : i <= 70 ? i : large[i - 71u];
         for (uint32_t s = 0; s < 4; s++) {
             for (uint32_t kind = 0; kind < TP_KINDS; kind++) {
                 tp_case_do(&want, tp_reference, tp_kernel_number, n, kind, shifts[s]);
