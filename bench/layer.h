@@ -7,7 +7,7 @@
 
 enum { LAYER_SETS = 16 }; /* random sets of rows, in turn: branch predictors must not learn one */
 
-/* What a layer looks like; kernel 0: dense, c_in to units. */
+/* What a layer looks like; kernel 0: dense, c_in to units; units 0: depthwise. */
 typedef struct layer_shape {
     const char *name;
     uint32_t size, c_in, units, kernel, stride;
@@ -76,8 +76,10 @@ static layer_bench *layer_open(const layer_shape *shape, uint32_t batch, double 
     l->w.model = (tp_model){.nodes = l->w.nodes, .input_dtype = TP_F32, .loss = tp_list_id(TP_LIST_LOSS, "mse")};
     l->w.model.input = shape->kernel > 0 ? (tp_shape){shape->size, shape->size, shape->c_in, 3} : (tp_shape){1, 1, shape->c_in, 1};
     workload_add(&l->w, "batch_norm")->param = 1e-5f;
-    if (shape->kernel > 0) {
+    if (shape->kernel > 0 && shape->units > 0) {
         workload_conv2d(&l->w, shape->units, shape->kernel, shape->stride);
+    } else if (shape->kernel > 0) {
+        workload_window(workload_add(&l->w, "depthwise_conv2d"), shape->c_in, shape->kernel, shape->stride, false);
     } else {
         workload_dense(&l->w, shape->units);
     }
@@ -105,17 +107,33 @@ static void layer_close(layer_bench *l) {
     free(l);
 }
 
-/* Input errors, gradients and update of the layer, for the next set of errors. */
+/* The pass backward over the layer alone, with the next set of errors. */
+static tp_pass layer_pass(layer_bench *l) {
+    tp_pass a = tp_backward_pass(&l->step, l->b.plan->n_nodes - 1u);
+    a.d = l->d[l->next++ % LAYER_SETS];
+    a.zeros = l->zeros;
+    return a;
+}
+
+/* Input errors, gradients and update, as a step does them. */
 static void layer_backward(void *user) {
     layer_bench *l = user;
-    const tp_plan_node *p = layer_node(l);
-    uint32_t i = l->b.plan->n_nodes - 1u;
-    float *d = l->d[l->next++ % LAYER_SETS];
-    tp_pass a = tp_backward_pass(&l->step, i);
-    a.d = d;
-    a.zeros = l->zeros;
-    tp_backward_node(&l->step, p, &a, true);
+    tp_pass a = layer_pass(l);
+    tp_backward_node(&l->step, layer_node(l), &a, true);
     if (l->batch > 1) { tp_update_batch(&l->step, true); }
+}
+
+static void layer_input_errors(void *user) {
+    layer_bench *l = user;
+    tp_pass a = layer_pass(l);
+    tp_backward_targets(&l->step, layer_node(l), &a);
+    tp_backward_errors(&l->step, layer_node(l), &a);
+}
+
+static void layer_gradients(void *user) {
+    layer_bench *l = user;
+    tp_pass a = layer_pass(l);
+    tp_backward_gradients(&l->step, layer_node(l), &a);
 }
 
 static void layer_forward(void *user) {
@@ -126,5 +144,11 @@ static void layer_forward(void *user) {
 
 /* The k largest of n, as the core chooses the rows of a layer with n outputs; the others become 0. */
 static void layer_select(const layer_bench *l, float *d, uint32_t keep) { tp_select_rows(&l->step, layer_node(l), d, keep, NULL); }
+
+/* A tenth of a set of errors; in the set itself, which has then fewer. */
+static void layer_choose_tenth(void *user) {
+    layer_bench *l = user;
+    layer_select(l, l->d[l->next++ % LAYER_SETS], layer_keep(layer_node(l)->n_out, 0.1));
+}
 
 #endif /* TINYPROP_BENCH_LAYER_H */
