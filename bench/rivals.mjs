@@ -133,6 +133,27 @@ function print(workload, size, names, { step, infer }) {
   table(['', 'step us', 'of dense', 'infer us', 'of ours', 'note'], rows).forEach(say);
 }
 
+/**
+ * One table of steps, one of forward passes: us, and how many times as long as tinyprop's dense baseline.
+ * @param {Map<string, { step: Result, infer: Result }>} results
+ * @param {string[]} names
+ */
+function summarize(results, names) {
+  for (const what of /** @type {const} */ (['step', 'infer'])) {
+    const able = names.filter((name) => [...results.values()].some((result) => result[what].us.has(name)));
+    const rows = [...results].map(([place, result]) => {
+      const dense = Number(result[what].us.get('dense'));
+      const cells = able.map((name) => {
+        const us = result[what].us.get(name);
+        return us === undefined ? '-' : name === 'dense' ? time(us) : `${time(us)} (${ratio(us / dense)})`;
+      });
+      return [place.replace(' ', ' b'), ...cells];
+    });
+    say(`\n${what === 'step' ? 'Training step' : 'Inference'}, us (of tinyprop dense)`);
+    table(['', ...able.map((name) => (ways.some((way) => way.name === name) ? `tinyprop ${name}` : name))], rows).forEach(say);
+  }
+}
+
 /** @param {number} got @param {number | undefined} wanted */
 const verdict = (got, wanted) => (wanted === undefined ? '-' : `${wanted}x ${got >= wanted ? 'met' : 'missed'}`);
 
@@ -177,7 +198,10 @@ async function main() {
       print(workload, size, names, { step, infer });
     }
   }
-  if (!options.json) judge(results);
+  if (!options.json) {
+    if (results.size > 1) summarize(results, names);
+    judge(results);
+  }
   const share = shares.reduce((a, b) => a + b, 0) / shares.length;
   if (share < 0.97) process.stderr.write(`bench: others used the core ${percent(1 - share)} of the time: repeat this on a quiet machine\n`);
   process.exit(0);
