@@ -271,6 +271,12 @@ static uint32_t tp_plan_bias(const tp_plan_node *p) {
     return p->layer != TP_NO_OFFSET && p->n_tensors > 1 ? p->rows : 0u;
 }
 
+/* Bytes of the policy state of the net and of all its layers. */
+static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+}
+
 static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_optim_ops *optim = tp_optim_find(plan->recipe.optimizer);
@@ -292,13 +298,11 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
         }
     }
     plan->state_bytes = *at - plan->state_at;
-    *at = tp_align_up(*at, TP_ALIGN, overflow);
-}
-
-/* Policy state of the net and of one layer, in bytes. */
-static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
-    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+    /* no state, but small: in the gap before the next region */
+    plan->outcome_at = *at;
+    *at = tp_sum(*at, plan->options.samples * (uint32_t)sizeof(tp_sample), overflow);
+    plan->undo_at = *at;
+    *at = tp_align_up(tp_sum(*at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, overflow), TP_ALIGN, overflow);
 }
 
 /* Batch > 1: gradient rows, the bias gradient behind them, and one mark a row (one more for the bias). */
@@ -350,10 +354,6 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     if (plan->training != 0) {
         tp_plan_state(plan, &at, &overflow);
         tp_plan_gradients(plan, &at, &overflow);
-        plan->outcome_at = at;
-        at = tp_sum(at, plan->options.samples * (uint32_t)sizeof(tp_sample), &overflow);
-        plan->undo_at = at;
-        at = tp_align_up(tp_sum(at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, &overflow), TP_ALIGN, &overflow);
     }
     tp_plan_share(plan);
     tp_plan_place(plan, &overflow);

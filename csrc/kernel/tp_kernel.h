@@ -29,6 +29,11 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     uint64_t panel = (k + 1u) * 48u, input_lists = 3u * ((uint64_t)g->c_out + 32u);
     uint64_t lists = (2u * block + 1u) * (positions + 32u) + (block + 1u) * k;
     uint64_t beside = panel > lists ? panel : lists;
+    if (g->groups > 1u) { /* errors with zeros between and around; weights or gradients as [tap][channel], and a row more */
+        uint64_t spread = ((uint64_t)g->h + g->kh - 1u) * ((uint64_t)g->w + g->kw - 1u) * g->c_in;
+        padded = padded > spread ? padded : spread;
+        beside = (k + 1u) * ((uint64_t)g->c_in + 16u);
+    }
     uint64_t words = padded + (beside > input_lists ? beside : input_lists) + 64u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }

@@ -29,6 +29,8 @@
     _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 
 #define TP_VECTORS 16 /* registers */
+#define vw_or(a, b) _mm256_or_ps((a), (b)) /* bits */
+#define vw_count(a) ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ)))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_avx2_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
 
@@ -99,10 +101,10 @@ TP_INLINE float tp_avx2_sum(__m256 a) {
 /* Eight of them: lane r is the sum of a[r]. */
 TP_INLINE __m256 tp_avx2_tree(const __m256 *a) {
     __m256 h[4], q[2];
-    for (uint32_t r = 0; r < 4; r++) { /* a[r] in the low half, a[r + 4] in the high one */
+    TP_UNROLL for (uint32_t r = 0; r < 4; r++) { /* a[r] in the low half, a[r + 4] in the high one */
         h[r] = _mm256_add_ps(_mm256_blend_ps(a[r], a[r + 4], 0xf0), _mm256_permute2f128_ps(a[r], a[r + 4], 0x21));
     }
-    for (uint32_t r = 0; r < 2; r++) {
+    TP_UNROLL for (uint32_t r = 0; r < 2; r++) {
         q[r] = _mm256_add_ps(_mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0x44), _mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0xee));
     }
     return _mm256_add_ps(_mm256_shuffle_ps(q[0], q[1], 0x88), _mm256_shuffle_ps(q[0], q[1], 0xdd));

@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) _mm512_or_ps((a), (b)) /* bits */
+#define vw_count(a) ((uint32_t)__builtin_popcount(_mm512_cmp_ps_mask((a), _mm512_setzero_ps(), _CMP_NEQ_UQ))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_avx512_transpose(r)
 /* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
 #define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))
@@ -90,10 +92,10 @@ TP_INLINE float tp_avx512_sum(__m256 a) {
 /* Eight of them: lane r is the sum of a[r]. */
 TP_INLINE __m256 tp_avx512_tree(const __m256 *a) {
     __m256 h[4], q[2];
-    for (uint32_t r = 0; r < 4; r++) { /* a[r] in the low half, a[r + 4] in the high one */
+    TP_UNROLL for (uint32_t r = 0; r < 4; r++) { /* a[r] in the low half, a[r + 4] in the high one */
         h[r] = _mm256_add_ps(_mm256_blend_ps(a[r], a[r + 4], 0xf0), _mm256_permute2f128_ps(a[r], a[r + 4], 0x21));
     }
-    for (uint32_t r = 0; r < 2; r++) {
+    TP_UNROLL for (uint32_t r = 0; r < 2; r++) {
         q[r] = _mm256_add_ps(_mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0x44), _mm256_shuffle_ps(h[2 * r], h[2 * r + 1], 0xee));
     }
     return _mm256_add_ps(_mm256_shuffle_ps(q[0], q[1], 0x88), _mm256_shuffle_ps(q[0], q[1], 0xdd));
@@ -102,11 +104,11 @@ TP_INLINE __m256 tp_avx512_tree(const __m256 *a) {
 /* The same in both halves of a register. */
 TP_INLINE __m512 tp_avx512_tree_pair(const __m512 *a) {
     __m512 h[4], q[2];
-    for (uint32_t r = 0; r < 4; r++) {
+    TP_UNROLL for (uint32_t r = 0; r < 4; r++) {
         __m512 swap = _mm512_mask_blend_ps(0xf0f0, a[r + 4], a[r]);
         h[r] = _mm512_add_ps(_mm512_mask_blend_ps(0xf0f0, a[r], a[r + 4]), _mm512_shuffle_f32x4(swap, swap, 0xb1));
     }
-    for (uint32_t r = 0; r < 2; r++) {
+    TP_UNROLL for (uint32_t r = 0; r < 2; r++) {
         q[r] = _mm512_add_ps(_mm512_shuffle_ps(h[2 * r], h[2 * r + 1], 0x44), _mm512_shuffle_ps(h[2 * r], h[2 * r + 1], 0xee));
     }
     return _mm512_add_ps(_mm512_shuffle_ps(q[0], q[1], 0x88), _mm512_shuffle_ps(q[0], q[1], 0xdd));

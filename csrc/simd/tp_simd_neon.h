@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b))) /* bits */
+#define vw_count(a) (4u - vaddvq_u32(vshrq_n_u32(vceqzq_f32(a), 31))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
 
@@ -121,10 +123,10 @@ TP_INLINE void tp_neon_quad_store_part(float *p, float32x4_t a, uint32_t n) {
 /* Eight of them: lane r is the sum of a[r]. Pairwise additions keep the tree: (0 + 4) + (2 + 6), (1 + 5) + (3 + 7), their sum. */
 TP_INLINE tp_neon_pair tp_neon_tree(const tp_neon_pair *a) {
     tp_neon_pair sum;
-    for (uint32_t half = 0; half < 2; half++) {
+    TP_UNROLL for (uint32_t half = 0; half < 2; half++) {
         float32x4_t h[4], q[2];
-        for (uint32_t r = 0; r < 4; r++) { h[r] = vaddq_f32(a[4 * half + r].v[0], a[4 * half + r].v[1]); }
-        for (uint32_t r = 0; r < 2; r++) {
+        TP_UNROLL for (uint32_t r = 0; r < 4; r++) { h[r] = vaddq_f32(a[4 * half + r].v[0], a[4 * half + r].v[1]); }
+        TP_UNROLL for (uint32_t r = 0; r < 2; r++) {
             q[r] = vaddq_f32(vcombine_f32(vget_low_f32(h[2 * r]), vget_low_f32(h[2 * r + 1])),
                              vcombine_f32(vget_high_f32(h[2 * r]), vget_high_f32(h[2 * r + 1])));
         }
