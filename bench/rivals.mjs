@@ -64,6 +64,9 @@ async function describe() {
 
 /** What share of the core tinyprop had while it was measured. @type {number[]} */
 const shares = [];
+const share = () => shares.reduce((a, b) => a + b, 0) / shares.length;
+/** Less than this: others had the core too. */
+const quiet = 0.97;
 
 /**
  * @param {string[]} pinned
@@ -133,6 +136,27 @@ function print(workload, size, names, { step, infer }) {
   table(['', 'step us', 'of dense', 'infer us', 'of ours', 'note'], rows).forEach(say);
 }
 
+/**
+ * One table of steps, one of forward passes: us, and how many times as long as tinyprop's dense baseline.
+ * @param {Map<string, { step: Result, infer: Result }>} results
+ * @param {string[]} names
+ */
+function summarize(results, names) {
+  for (const what of /** @type {const} */ (['step', 'infer'])) {
+    const able = names.filter((name) => [...results.values()].some((result) => result[what].us.has(name)));
+    const rows = [...results].map(([place, result]) => {
+      const dense = Number(result[what].us.get('dense'));
+      const cells = able.map((name) => {
+        const us = result[what].us.get(name);
+        return us === undefined ? '-' : name === 'dense' ? time(us) : `${time(us)} (${ratio(us / dense)})`;
+      });
+      return [place.replace(' ', ' b'), ...cells];
+    });
+    say(`\n${what === 'step' ? 'Training step' : 'Inference'}, us (of tinyprop dense)`);
+    table(['', ...able.map((name) => (ways.some((way) => way.name === name) ? `tinyprop ${name}` : name))], rows).forEach(say);
+  }
+}
+
 /** @param {number} got @param {number | undefined} wanted */
 const verdict = (got, wanted) => (wanted === undefined ? '-' : `${wanted}x ${got >= wanted ? 'met' : 'missed'}`);
 
@@ -147,7 +171,7 @@ function judge(results) {
     return [[`${workload} b${size} ${what}`, mine, against, ratio(got), verdict(got, floor), verdict(got, aim)]];
   });
   if (rows.length === 0) return;
-  say('\nTargets');
+  say(share() < quiet ? '\nTargets; the machine was busy, so these do not count' : '\nTargets');
   table(['', 'tinyprop', 'against', 'measured', 'floor', 'aim'], rows).forEach(say);
 }
 
@@ -177,9 +201,11 @@ async function main() {
       print(workload, size, names, { step, infer });
     }
   }
-  if (!options.json) judge(results);
-  const share = shares.reduce((a, b) => a + b, 0) / shares.length;
-  if (share < 0.97) process.stderr.write(`bench: others used the core ${percent(1 - share)} of the time: repeat this on a quiet machine\n`);
+  if (!options.json) {
+    if (results.size > 1) summarize(results, names);
+    judge(results);
+  }
+  if (share() < quiet) process.stderr.write(`bench: others used the core ${percent(1 - share())} of the time: repeat this on a quiet machine\n`);
   process.exit(0);
 }
 

@@ -17,6 +17,7 @@ const usage = `usage: npm run bench -- [options]
   --core N         core to run on, default the last one
   --node           also the same steps and epochs from Node against C; on by itself when nothing is chosen
   --kernels        layers by themselves instead, with --isa, --rounds, --ms, --core and --json
+  --summary        one table with a line per workload, as in bench/README.md
   --json           one JSON line per policy instead of tables`;
 
 const options = parse(
@@ -31,6 +32,7 @@ const options = parse(
     samples: { type: 'string' },
     core: { type: 'string' },
     node: { type: 'boolean' },
+    summary: { type: 'boolean', default: false },
     kernels: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
@@ -70,6 +72,25 @@ function print(machine, rows) {
   table(head, cells).forEach(say);
 }
 
+/** Columns of the summary beside `dense`: policy and keep. */
+const shown = /** @type {const} */ ([['full', null], ['meprop', 0.25], ['meprop', 0.1], ['tinyprop', null], ['tinypropv2', null]]);
+
+/** @param {Row[][]} workloads */
+function summarize(workloads) {
+  const cells = workloads.map((rows) => {
+    const find = (/** @type {string} */ policy, /** @type {number | null} */ keep) => rows.find((row) => row.policy === policy && row.keep === keep);
+    const dense = find('dense', null);
+    const others = shown.map(([policy, keep]) => {
+      const row = find(policy, keep);
+      return row === undefined ? '-' : `${time(row.stepUs)} (${ratio(dense && dense.stepUs / row.stepUs)})`;
+    });
+    const first = /** @type {Row} */ (rows[0]);
+    return [`${first.workload} b${first.batch}`, time(first.inferUs), dense ? `${time(dense.stepUs)} (${percent(dense.rooflineFraction)})` : '-', ...others];
+  });
+  const head = ['', 'infer us', 'dense us (of roofline)', ...shown.map(([policy, keep]) => `${policy}${keep === null ? '' : ` ${keep}`} us (vs dense)`)];
+  table(head, cells).forEach(say);
+}
+
 /** Tables are printed as soon as a workload is measured. */
 async function step() {
   const command = [...pinned, build('bench_step'), ...args(passed)];
@@ -78,8 +99,11 @@ async function step() {
   let machine = null;
   /** @type {Row[]} */
   let rows = [];
+  /** @type {Row[][]} */
+  const all = [];
   const flush = () => {
-    if (machine !== null) print(machine, rows);
+    if (machine !== null && !options.summary) print(machine, rows);
+    if (rows.length > 0) all.push(rows);
     rows = [];
   };
   await run([...command, '--machine'], (line) => {
@@ -92,6 +116,7 @@ async function step() {
     machine = record;
   });
   flush();
+  if (options.summary) summarize(all);
 }
 
 /** The package takes the best instruction set and one thread. */
@@ -102,11 +127,11 @@ async function node() {
 
 /** @param {string[]} names of options that make no sense here */
 function refuse(names) {
-  for (const name of names) if (name in options) fail(`--kernels does not go with --${name}`);
+  for (const name of names) if (/** @type {Record<string, unknown>} */ (options)[name]) fail(`--kernels does not go with --${name}`);
 }
 
 if (options.kernels) {
-  refuse(['workload', 'batch', 'policy', 'threads', 'samples', 'node']);
+  refuse(['workload', 'batch', 'policy', 'threads', 'samples', 'node', 'summary']);
   await kernels([...pinned, build('bench_kernels'), ...args(['isa', 'rounds', 'ms'])], options.json);
   process.exit(0);
 }

@@ -19,8 +19,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const inputShape = [split.train.x.length / split.train.n]; // the net takes flat images
   const train = { ...split.train, inputShape };
   const model = tinyprop.Model.fromJSON(/** @type {import('../../lib/index').ModelJson} */ (json));
-  const { seconds, result } = await fit(tinyprop, model, train, { policy, lr, epochs });
+  const { seconds, cpuSeconds, result } = await fit(tinyprop, model, train, { policy, lr, epochs });
   const test = split.test === undefined ? null : await model.evaluate({ ...split.test, inputShape });
-  const answer = { seconds, accuracy: test?.accuracy ?? null, trained: result.trainedFraction, rows: result.rowsWorked };
+  const answer = { seconds, cpuSeconds, accuracy: test?.accuracy ?? null, trained: result.trainedFraction, rows: result.rowsWorked };
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
