@@ -300,7 +300,7 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
     plan->state_bytes = *at - plan->state_at;
     /* no state, but small: in the gap before the next region */
     plan->outcome_at = *at;
-    *at = tp_sum(*at, plan->options.samples * (uint32_t)sizeof(tp_sample), overflow);
+    *at = tp_sum(*at, plan->options.samples * 2u * (uint32_t)sizeof(float), overflow);
     plan->undo_at = *at;
     *at = tp_align_up(tp_sum(*at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, overflow), TP_ALIGN, overflow);
 }

@@ -58,12 +58,12 @@ static tp_status tp_train_decide(tp_step *s, const tp_batch *b, uint32_t i, bool
         return TP_OK;
     }
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
-    tp_sample *sample = tp_step_samples(s);
-    sample->loss = tp_sample_loss(s, b, i, d);
+    float loss = tp_sample_loss(s, b, i, d);
+    *tp_step_loss(s) = loss;
     float alpha = s->k->asum_f32(d, plan->n_out);
-    if (!tp_finite(sample->loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
+    if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
-    tp_outcome o = {sample->loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
+    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
     *learn = policy->learn == NULL || policy->learn(&plan->recipe.policy_params, tp_arena_f32(s->arena, plan->policy_at), &o);
     if (*learn && s->stats != NULL) { s->stats->trained += 1u; }
     return TP_OK;

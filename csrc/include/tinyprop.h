@@ -260,7 +260,7 @@ typedef struct tp_plan {
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
     uint32_t policy_at;               /* policy state of the whole net */
-    uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
+    uint32_t outcome_at;              /* losses, then sums|delta|, of the samples worked on together */
     uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
     uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
     uint32_t n_in, n_out;             /* elements of input and output */

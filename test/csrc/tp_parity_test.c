@@ -57,10 +57,13 @@ static void tp_trace_learns(void) {
     }
 }
 
-int main(void) {
+/* An argument: that instruction set alone, with the first and the last kind of plan (an emulator is slow). */
+int main(int argc, char **argv) {
+    const uint32_t plans = sizeof tp_plans / sizeof tp_plans[0];
     bool usable = false;
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
-        for (uint32_t o = 0; o < sizeof tp_plans / sizeof tp_plans[0] && usable; o++) {
+        if (argc > 1 && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0) { continue; }
+        for (uint32_t o = 0; o < plans && usable; o += argc > 1 ? plans - 1u : 1u) {
             char name[96];
             if (tp_text_equal(tp_kernels_name(tp_under_test), "soft") && o > 0) { continue; } /* slow, and split like scalar */
             tp_options = &tp_plans[o];
@@ -69,6 +72,6 @@ int main(void) {
             tp_run(name, tp_trace_is_pinned);
         }
     }
-    TP_RUN(tp_trace_learns);
+    if (argc < 2) { TP_RUN(tp_trace_learns); }
     return tp_end();
 }

@@ -449,11 +449,13 @@ static void tp_kernel_exact(void) {
     }
 }
 
-int main(void) {
+/* An argument: that instruction set alone. */
+int main(int argc, char **argv) {
     bool usable = false;
     tp_reference = tp_kernels_named("scalar") != NULL ? tp_kernels_named("scalar") : tp_kernels_named("soft");
     printf("# reference: %s\n", tp_kernels_name(tp_reference));
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
+        if (argc > 1 && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0) { continue; }
         if (!usable) {
             printf("# skipped: %s: this CPU does not run it\n", tp_kernels_name(tp_under_test));
             continue;
