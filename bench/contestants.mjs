@@ -41,8 +41,12 @@ export const rivals = [
   { name: 'brain.js', commands: inNode('brainjs.mjs'), env: oneThread },
 ];
 
-/** tinyprop as its users have it; for whole epochs. @type {Rival} */
-export const ourPackage = { name: 'tinyprop', commands: inNode('ours.mjs'), env: {} };
+/**
+ * tinyprop as its users have it; for whole epochs.
+ * @param {string} sourceId of the C sources that it must be built from
+ * @returns {Rival}
+ */
+export const ourPackage = (sourceId) => ({ name: 'tinyprop', commands: inNode('ours.mjs').map((command) => [...command, sourceId]), env: {} });
 
 /** @typedef {{ name: string, ask: (request: object) => Promise<any> }} Contestant */
 

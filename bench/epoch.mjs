@@ -23,13 +23,13 @@ function folder(given) {
 /** @typedef {{ seconds: number[], cpuSeconds: number[], accuracy: number, trained?: number, rows?: number }} Runs */
 
 /**
- * @param {{ data: string | undefined, epochs: number, rounds: number, pinned: string[], model: object, json: boolean }} options
+ * @param {{ data: string | undefined, epochs: number, rounds: number, pinned: string[], sourceId: string, model: object, json: boolean }} options
  */
-export async function epoch({ data, epochs, rounds, pinned, model, json }) {
+export async function epoch({ data, epochs, rounds, pinned, sourceId, model, json }) {
   const path = folder(data);
   const request = { what: 'epoch', data: path, model, lr, epochs };
-  const ours = await open(ourPackage, pinned);
-  if (ours === null) fail('the package is wanted: npm run build');
+  const ours = await open(ourPackage(sourceId), pinned);
+  if (ours === null) process.exit(1);
   const torch = await open(/** @type {import('./contestants.mjs').Rival} */ (rivals[0]), pinned);
   const ask = (/** @type {string} */ policy) => ({ name: policy, run: () => ours.ask({ ...request, policy }) });
   const all = [...['dense', 'full', 'tinypropv2'].map(ask), ...(torch === null ? [] : [{ name: torch.name, run: () => torch.ask(request) }])];

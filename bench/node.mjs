@@ -189,18 +189,18 @@ function cells({ workload, batch, policy, cStepUs, nodeStepUs, cLoopUs, fitUs, c
   ];
 }
 
-const tinyprop = await openPackage();
-if (tinyprop === null) {
-  process.stderr.write('skipped: Node: dist/ is not built (npm run build)\n');
-  process.exit(0);
-}
 process.stdin.resume().on('end', () => process.exit(1)); // run.mjs is gone
 process.removeAllListeners('warning'); // the nets learn nothing here, and fit() says so
 const program = build('bench_step');
-const c = new Server([program, '--serve']);
-/** @type {{ workload: string, batches: number[], model: import('../lib/index').ModelJson }[]} */
+/** @type {{ sourceId: string, workload: string, batches: number[], model: import('../lib/index').ModelJson }[]} */
 const described = [];
 await run([program, '--describe', ...(options.workload === undefined ? [] : ['--workload', options.workload])], (line) => void described.push(JSON.parse(line)));
+const tinyprop = await openPackage(String(described[0]?.sourceId));
+if (typeof tinyprop === 'string') {
+  process.stderr.write(`skipped: Node: ${tinyprop}\n`);
+  process.exit(0);
+}
+const c = new Server([program, '--serve']);
 /** @type {Row[]} */
 const rows = [];
 for (const workload of described) {

@@ -9,10 +9,19 @@ import { root } from '../tools/native.mjs';
 /** @typedef {typeof import('../lib/index')} Tinyprop */
 /** @typedef {import('../lib/index').Model} Model */
 
-/** @returns {Promise<Tinyprop | null>} null: not built */
-export async function openPackage() {
+/**
+ * The package, or why it cannot be compared.
+ *
+ * @param {string} sourceId of the C sources that it must be built from
+ * @returns {Promise<Tinyprop | string>}
+ */
+export async function openPackage(sourceId) {
   const path = join(root, 'dist', 'esm.mjs');
-  return existsSync(path) ? import(pathToFileURL(path).href) : null;
+  if (!existsSync(path)) return 'dist/ is not built (npm run build)';
+  /** @type {Tinyprop} */
+  const tinyprop = await import(pathToFileURL(path).href);
+  if (tinyprop.describe().sourceId !== sourceId) return 'the addon is built from other C sources than the benchmark (npm run build)';
+  return tinyprop;
 }
 
 /**

@@ -48,7 +48,7 @@ const ways = [
   { name: 'meprop 0.1', policy: 'meprop', keep: 0.1 },
 ];
 
-/** @typedef {{ workload: string, batches: number[], model: object }} Workload */
+/** @typedef {{ sourceId: string, workload: string, batches: number[], model: object }} Workload */
 /** @typedef {{ workload: string, batch: number, what: 'step' | 'infer' }} Task */
 /** @typedef {{ name: string, measure: (task: Task) => Promise<{ us?: number, skip?: string, note?: string }> }} Contestant */
 
@@ -179,7 +179,7 @@ async function main() {
   const pinned = pin(options.core);
   const workloads = await describe();
   if (options.epoch) {
-    await epoch({ data: options.data, epochs, rounds, pinned, model: Object(workloads[0]?.model), json: options.json });
+    await epoch({ data: options.data, epochs, rounds, pinned, sourceId: String(workloads[0]?.sourceId), model: Object(workloads[0]?.model), json: options.json });
     process.exit(0);
   }
   const wanted = rivals.filter(({ name }) => options.rival === undefined || name.toLowerCase().startsWith(options.rival.toLowerCase()));

@@ -98,7 +98,7 @@ static void describe(const options *o) {
         if (!chosen(o, workload_rows[i].name)) { continue; }
         workload_build(&w, &workload_rows[i]);
         const uint32_t *batch = workload_rows[i].batch;
-        printf("{\"workload\":\"%s\",\"batches\":[%u", workload_rows[i].name, batch[0]);
+        printf("{\"sourceId\":\"%s\",\"workload\":\"%s\",\"batches\":[%u", tp_source_id(), workload_rows[i].name, batch[0]);
         printf(batch[1] == 0 ? "],\"model\":" : ",%u],\"model\":", batch[1]);
         describe_workload(&w, workload_rows[i].loss);
         printf("}\n");

@@ -6,12 +6,12 @@ import { fit, openPackage } from '../package.mjs';
 
 /** @typedef {{ policy: string, data: string, model: object, lr: number, epochs: number }} Request */
 
-const tinyprop = await openPackage();
-process.stdout.write(`${JSON.stringify(tinyprop === null ? { skip: 'dist/ is not built (npm run build)' } : { version: 'here' })}\n`);
+const tinyprop = await openPackage(String(process.argv[2]));
+process.stdout.write(`${JSON.stringify(typeof tinyprop === 'string' ? { skip: tinyprop } : { version: tinyprop.describe().version })}\n`);
 /** @type {Map<string, import('../../lib/index').DataSplit>} */
 const loaded = new Map();
 for await (const line of createInterface({ input: process.stdin })) {
-  if (tinyprop === null) break;
+  if (typeof tinyprop === 'string') break;
   /** @type {Request} */
   const { policy, data, model: json, lr, epochs } = JSON.parse(line);
   const split = loaded.get(data) ?? (await tinyprop.loadData(`idx:${data}`, { normalize: 'none' }));
