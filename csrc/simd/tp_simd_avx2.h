@@ -30,7 +30,9 @@
 
 #define TP_VECTORS 16 /* registers */
 #define vw_or(a, b) _mm256_or_ps((a), (b)) /* bits */
-#define vw_count(a) ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ)))) /* lanes that are not 0 */
+/* lanes that are not 0 */
+#define vw_count(a) \
+    ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ))))
 #define vw_transpose(r) tp_avx2_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
 

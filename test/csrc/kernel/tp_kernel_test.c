@@ -301,17 +301,12 @@ TP_FLAT(mse_f32) {
 static tp_conv tp_common_geometry(void) {
     static const uint32_t side[8] = {1, 2, 3, 4, 5, 7, 9, 14}, in[8] = {3, 8, 9, 16, 24, 48, 96, 130}, out[8] = {6, 8, 16, 24, 32, 40, 49, 64};
     static const uint32_t kernel[5][2] = {{1, 1}, {1, 1}, {3, 3}, {1, 5}, {5, 5}};
-    tp_conv g = {0};
+    tp_conv g;
     do {
-        uint32_t k = tp_random_below(5), same = tp_random_below(3);
-        g.groups = 1;
-        g.kh = kernel[k][0];
-        g.kw = kernel[k][1];
-        g.sh = g.sw = 1u + (tp_random_below(3) == 0 ? 1u : 0u);
-        g.c_in = in[tp_random_below(8)];
-        g.c_out = out[tp_random_below(8)];
-        g.pad_top = same != 0 ? g.kh / 2u : 0u;
-        g.pad_left = same != 0 ? g.kw / 2u : 0u;
+        uint32_t k = tp_random_below(5), same = tp_random_below(3) != 0 ? 1u : 0u, stride = tp_random_below(3) == 0 ? 2u : 1u;
+        g = (tp_conv){0, 0, in[tp_random_below(8)], 0, 0, out[tp_random_below(8)], kernel[k][0], kernel[k][1], stride, stride, 0, 0, 1};
+        g.pad_top = same * (g.kh / 2u);
+        g.pad_left = same * (g.kw / 2u);
         g.h = tp_max_u32(side[tp_random_below(8)], g.kh - g.pad_top);
         g.w = tp_max_u32(side[tp_random_below(8)], g.kw - g.pad_left);
         g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u;
