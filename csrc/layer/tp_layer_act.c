@@ -19,7 +19,7 @@ static void tp_relu_forward(const tp_step *s, const tp_plan_node *p, const tp_pa
 }
 
 static void tp_relu_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_back_f32(tp_act_error(p, a), a->y, tp_f32_from_bits(0x7f800000u), p->n_out);
+    (void)s->k->clamp_back_f32(tp_act_error(p, a), a->y, tp_f32_from_bits(0x7f800000u), p->n_out);
 }
 
 static void tp_relu6_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -27,7 +27,7 @@ static void tp_relu6_forward(const tp_step *s, const tp_plan_node *p, const tp_p
 }
 
 static void tp_relu6_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_back_f32(tp_act_error(p, a), a->y, 6.0f, p->n_out);
+    (void)s->k->clamp_back_f32(tp_act_error(p, a), a->y, 6.0f, p->n_out);
 }
 
 static tp_status tp_leaky_relu_shape(tp_plan_node *p, const tp_shape *in1) {
@@ -41,7 +41,7 @@ static void tp_leaky_relu_forward(const tp_step *s, const tp_plan_node *p, const
 }
 
 static void tp_leaky_relu_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->leaky_back_f32(tp_act_error(p, a), a->y, p->node.param, p->n_out);
+    (void)s->k->leaky_back_f32(tp_act_error(p, a), a->y, p->node.param, p->n_out);
 }
 
 static void tp_sigmoid_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -49,9 +49,7 @@ static void tp_sigmoid_forward(const tp_step *s, const tp_plan_node *p, const tp
 }
 
 static void tp_sigmoid_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
-    float *d = tp_act_error(p, a);
-    for (uint32_t i = 0; i < p->n_out; i++) { d[i] *= a->y[i] * (1.0f - a->y[i]); }
+    (void)s->k->sigmoid_back_f32(tp_act_error(p, a), a->y, p->n_out);
 }
 
 static void tp_tanh_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -59,12 +57,7 @@ static void tp_tanh_forward(const tp_step *s, const tp_plan_node *p, const tp_pa
 }
 
 static void tp_tanh_backward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
-    float *d = tp_act_error(p, a);
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        float square = a->y[i] * a->y[i];
-        d[i] *= 1.0f - square;
-    }
+    (void)s->k->tanh_back_f32(tp_act_error(p, a), a->y, p->n_out);
 }
 
 #define TP_ACTIVATION(op, shape_of)                                                        \
