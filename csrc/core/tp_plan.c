@@ -336,7 +336,6 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         }
         if (p->backward != 0 && p->layer != TP_NO_OFFSET) {
             own = tp_max_u32(own, tp_mul(p->select == TP_SELECT_CHANNEL ? tp_mul(p->rows, 2, overflow) : p->rows, 4, overflow));
-            if (plan->options.packing != 0) { own = tp_max_u32(own, tp_mul(p->n_out, 4, overflow)); } /* a fast selection */
         }
         p->scratch = tp_align_up(own, TP_ALIGN, overflow);
         uint32_t end = tp_mul(p->scratch, plan->options.threads, overflow);

@@ -230,40 +230,37 @@ TP_FLAT(mask_channels_f32) {
 /* Element-wise forms also run in place. */
 static float *tp_target(tp_case *c, float *x) { return c->n % 2u == 0 ? x : tp_io(c, c->n); }
 
-TP_FLAT(clamp_f32) {
-    float *x = tp_io(c, c->n), *y = tp_target(c, x);
-    tp_ready(c);
-    k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
-}
-
-TP_FLAT(clamp_back_f32) {
-    float *d = tp_io(c, c->n);
-    const float *y = tp_in(c, c->n);
-    tp_ready(c);
-    k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n);
-}
-
-TP_FLAT(leaky_f32) {
-    float *x = tp_io(c, c->n), *y = tp_target(c, x);
-    tp_ready(c);
-    k->leaky_f32(y, x, 0.1f, c->n);
-}
-
-TP_FLAT(leaky_back_f32) {
-    float *d = tp_io(c, c->n);
-    const float *y = tp_in(c, c->n);
-    tp_ready(c);
-    k->leaky_back_f32(d, y, 0.1f, c->n);
-}
-
 /* Arguments of exp and its kin: mostly of a size that matters. */
 static void tp_widen(tp_case *c, float *x) {
     for (uint32_t i = 0; i < c->n && c->kind == TP_KIND_PLAIN; i++) { x[i] *= (i & 1u) != 0 ? 8.0f : 120.0f; }
 }
 
+/* Now and then a number that is none, or an infinity. */
+static void tp_spoil(tp_case *c, float *x) {
+    static const uint32_t bits[3] = {0x7fc00000u, 0x7f800000u, 0xff800000u};
+    for (uint32_t i = 0; i < c->n && c->shift == 3u; i++) {
+        if (tp_random_below(16) == 0) { x[i] = tp_f32_from_bits(bits[tp_random_below(3)]); }
+    }
+}
+
+TP_FLAT(clamp_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_spoil(c, x);
+    tp_ready(c);
+    k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
+}
+
+TP_FLAT(leaky_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_spoil(c, x);
+    tp_ready(c);
+    k->leaky_f32(y, x, 0.1f, c->n);
+}
+
 TP_FLAT(sigmoid_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     k->sigmoid_f32(y, x, c->n);
 }
@@ -271,13 +268,50 @@ TP_FLAT(sigmoid_f32) {
 TP_FLAT(tanh_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     k->tanh_f32(y, x, c->n);
 }
 
-TP_CASE(softmax_f32) {
+/* Error, output, and both after it: what came back must be the sum of what was left. */
+static void tp_back_sum(const tp_kernels *k, tp_case *c, const float *d, float sum) {
+    float again = k->asum_f32(d, c->n);
+    tp_result_f32(c, sum);
+    TP_CHECKF(memcmp(&sum, &again, sizeof sum) == 0, "n %u kind %u: sum %a, of the result %a", c->n, c->kind, (double)sum, (double)again);
+}
+
+TP_FLAT(clamp_back_f32) {
+    float *d = tp_io(c, c->n), *y = tp_in(c, c->n);
+    tp_spoil(c, y);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n));
+}
+
+TP_FLAT(leaky_back_f32) {
+    float *d = tp_io(c, c->n), *y = tp_in(c, c->n);
+    tp_spoil(c, y);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->leaky_back_f32(d, y, 0.1f, c->n));
+}
+
+TP_FLAT(sigmoid_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->sigmoid_back_f32(d, y, c->n));
+}
+
+TP_FLAT(tanh_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->tanh_back_f32(d, y, c->n));
+}
+
+TP_FLAT(softmax_f32) {
     float *x = tp_io(c, c->n), *p = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, c->n));
 }
