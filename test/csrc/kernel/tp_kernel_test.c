@@ -20,7 +20,32 @@ typedef struct tp_case {
     } region[TP_REGIONS];
 } tp_case;
 
+/* With the address sanitizer, guards may not even be read while a kernel runs. */
+#if defined(__clang__)
+#if __has_feature(address_sanitizer)
+#define TP_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define TP_ASAN
+#endif
+
+#ifdef TP_ASAN
+void __asan_poison_memory_region(const volatile void *at, size_t bytes);
+void __asan_unpoison_memory_region(const volatile void *at, size_t bytes);
+#else
+#define __asan_poison_memory_region(at, bytes) ((void)(at), (void)(bytes))
+#define __asan_unpoison_memory_region(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+static void tp_guards_open(tp_case *c) { __asan_unpoison_memory_region(c->memory, TP_MEMORY); }
+
+static void tp_guards_close(tp_case *c) {
+    __asan_poison_memory_region(c->memory, c->used + TP_GUARD);
+    for (uint32_t i = 0; i < c->regions; i++) { __asan_unpoison_memory_region(c->memory + c->region[i].at, c->region[i].bytes); }
+}
+
 static void *tp_region(tp_case *c, size_t bytes, bool input) {
+    tp_guards_open(c);
     size_t at = (c->used + TP_GUARD + 63u) / 64u * 64u + 4u * c->shift;
     if (at + bytes + TP_GUARD > TP_MEMORY || c->regions == TP_REGIONS) { abort(); }
     memset(c->memory + c->used, 0xa5, at + bytes + TP_GUARD - c->used);
@@ -57,6 +82,7 @@ static void tp_result_u32(tp_case *c, uint32_t value) { tp_result(c, &value, 4);
 /* Inputs are complete: remember them. */
 static void tp_ready(tp_case *c) {
     for (uint32_t i = 0; i < c->regions; i++) { c->region[i].hash = tp_hash(0, c->memory + c->region[i].at, c->region[i].bytes); }
+    tp_guards_close(c);
 }
 
 static bool tp_case_clean(const tp_case *c) {
@@ -453,6 +479,7 @@ static void tp_case_do(tp_case *c, const tp_kernels *k, uint32_t kernel, uint32_
     c->regions = 0;
     tp_random_state = ((uint64_t)kernel << 40) + ((uint64_t)n << 16) + (kind << 8) + shift;
     tp_cases[kernel].run(k, c);
+    tp_guards_open(c);
 }
 
 static uint32_t tp_kernel_number;
