@@ -365,12 +365,10 @@ static tp_conv tp_common_geometry(void) {
     do {
         uint32_t k = tp_random_below(5), same = tp_random_below(3) != 0 ? 1u : 0u, stride = tp_random_below(3) == 0 ? 2u : 1u;
         g = (tp_conv){0, 0, in[tp_random_below(8)], 0, 0, out[tp_random_below(8)], kernel[k][0], kernel[k][1], stride, stride, 0, 0, 1};
-        g.pad_top = same * (g.kh / 2u);
-        g.pad_left = same * (g.kw / 2u);
+        g.pad_top = same * (g.kh / 2u), g.pad_left = same * (g.kw / 2u);
         g.h = tp_max_u32(side[tp_random_below(8)], g.kh - g.pad_top);
         g.w = tp_max_u32(side[tp_random_below(8)], g.kw - g.pad_left);
-        g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u;
-        g.ow = (g.w + 2u * g.pad_left - g.kw) / g.sw + 1u;
+        g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u, g.ow = (g.w + 2u * g.pad_left - g.kw) / g.sw + 1u;
     } while (g.h + 2u * g.pad_top < g.kh || g.w + 2u * g.pad_left < g.kw || g.oh * g.ow * g.kh * g.kw * g.c_in * g.c_out > 150000u);
     return g;
 }
