@@ -2,7 +2,7 @@
 // Every test of the project: rules, build, C tests (gcc, clang, sanitizers), types, API documentation,
 // TypeScript tests.
 //   npm test                 everything; ends with one line: N passed, N failed[, N skipped]
-//   npm test -- c            the C tests alone
+//   npm test -- c            the C tests and instruction counts alone
 //   npm test -- ts [ARGS]    types and vitest alone; ARGS go to vitest
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -131,6 +131,13 @@ async function testC() {
   }
 }
 
+/** Instructions of the hottest work against the committed baseline of this compiler: a regression is a failure. */
+async function testInstructions() {
+  say('# instructions');
+  if (!has('valgrind')) skip('instruction counts', 'valgrind is not installed');
+  else await step('instruction counts', process.execPath, [join(root, 'bench', 'instructions.mjs')], { verbose: true });
+}
+
 async function testTs(args) {
   say('# types');
   await step('types of lib, test, bench, examples', process.execPath, [
@@ -183,7 +190,10 @@ if (part !== undefined && part !== 'c' && part !== 'ts') {
   process.exit(2);
 }
 const built = part === undefined ? await build() : true;
-if (part !== 'ts') await testC();
+if (part !== 'ts') {
+  await testC();
+  await testInstructions();
+}
 if (part !== 'c' && built) await testTs(args);
 say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed === 0 ? 0 : 1;
