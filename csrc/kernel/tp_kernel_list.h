@@ -9,6 +9,9 @@ TP_KERNEL(dense_dx_f32, void, (float *dx, const float *d, const float *w, uint32
 /* gradient rows first .. first + rows, g[i] = (g[i] + sum_s d[s][i] x[s], s ascending) + 0; rows whose errors are all 0 are left
  * alone. g NULL: starts at +0, and w = fma(c, that, w) at once. g and w point at row `first` */
 TP_KERNEL(dense_dw_f32, void, (float *g, float *w, float c, const float *x, const float *d, uint32_t n_out, uint32_t n_in, uint32_t n, uint32_t first, uint32_t rows, bool zeros))
+/* one sample, plain SGD, one pass over W: dx (may be NULL) as by dense_dx_f32, then w[i] = fma(-(lr d[i]), x, w[i]) wherever d[i] is
+ * not 0 */
+TP_KERNEL(dense_sgd_f32, void, (float *dx, float *w, const float *x, const float *d, float lr, uint32_t n_out, uint32_t n_in, bool zeros))
 /* sum |x|, P = 8 */
 TP_KERNEL(asum_f32, float, (const float *x, uint32_t n))
 /* no NaN, no infinity */
@@ -19,9 +22,6 @@ TP_KERNEL(axpy_f32, void, (float *y, float a, const float *x, uint32_t n))
 TP_KERNEL(add_f32, void, (float *y, const float *x, uint32_t n))
 /* y += +0: turns -0 into +0, ends an accumulator */
 TP_KERNEL(finish_f32, void, (float *y, uint32_t n))
-/* for each listed row r: dx = fma(d[r], w[r], dx) (dx may be NULL), then w[r] = fma(c[r], x, w[r]); a row of d = 0 is
- * read and written back unchanged */
-TP_KERNEL(rows_sgd_f32, void, (float *dx, float *w, const float *x, const float *d, const float *c, const uint32_t *row, uint32_t n_rows, uint32_t n))
 /* w = fma(c, g + 0, w) */
 TP_KERNEL(sgd_f32, void, (float *w, float c, const float *g, uint32_t n))
 /* v = fma(m, v, g + 0); w = fma(c, v, w) */

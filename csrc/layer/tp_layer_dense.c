@@ -38,23 +38,8 @@ static void tp_dense_gradient(const tp_step *s, const tp_plan_node *p, const tp_
     s->k->dense_dw_f32(g, w, c, a->x[0], a->d, p->rows, p->row_len, a->n, first, rows, a->zeros);
 }
 
-/* Rows to work on, a block at a time: keeps the list off the arena. */
-enum { TP_DENSE_BLOCK = 64 };
-
 static void tp_dense_fused(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    uint32_t row[TP_DENSE_BLOCK];
-    float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *c = (float *)(void *)a->scratch; /* a word a row: the place of the marks (tp_update.c) */
-    if (a->dx[0] != NULL) { TP_MEMSET(a->dx[0], 0, (size_t)p->row_len * sizeof(float)); }
-    for (uint32_t i = 0; i < p->rows;) {
-        uint32_t m = 0;
-        for (; i < p->rows && m < TP_DENSE_BLOCK; i++) {
-            c[i] = -(s->lr * a->d[i]);
-            row[m] = i;
-            m += a->zeros || a->d[i] != 0.0f ? 1u : 0u;
-        }
-        s->k->rows_sgd_f32(a->dx[0], w, a->x[0], a->d, c, row, m, p->row_len);
-    }
-    if (a->dx[0] != NULL) { s->k->finish_f32(a->dx[0], p->row_len); }
+    s->k->dense_sgd_f32(a->dx[0], tp_tensor_f32(s->arena, &p->tensor[0]), a->x[0], a->d, s->lr, p->rows, p->row_len, a->zeros);
 }
 
 static const tp_layer_ops tp_layer_dense = {

@@ -64,17 +64,6 @@ static float *tp_floats(tp_case *c, uint32_t n, bool input) {
 static float *tp_in(tp_case *c, uint32_t n) { return tp_floats(c, n, true); }
 static float *tp_io(tp_case *c, uint32_t n) { return tp_floats(c, n, false); }
 
-/* Ascending row numbers below `rows`; *count of them. */
-static uint32_t *tp_rows_in(tp_case *c, uint32_t rows, uint32_t *count) {
-    uint32_t *row = (uint32_t *)tp_region(c, rows * 4u, true);
-    *count = 0;
-    for (uint32_t i = 0; i < rows; i++) {
-        row[i] = 0;
-        if (tp_random_below(4) != 0) { row[(*count)++] = i; }
-    }
-    return row;
-}
-
 static void tp_result(tp_case *c, const void *value, size_t bytes) { memcpy(tp_region(c, bytes, false), value, bytes); }
 static void tp_result_f32(tp_case *c, float value) { tp_result(c, &value, 4); }
 static void tp_result_u32(tp_case *c, uint32_t value) { tp_result(c, &value, 4); }
@@ -158,6 +147,16 @@ TP_CASE(dense_dw_f32) {
     k->dense_dw_f32(at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, m, c->n, samples, first, rows, c->n % 5u == 0);
 }
 
+TP_CASE(dense_sgd_f32) {
+    uint32_t m, samples;
+    tp_dense_sizes(c, &m, &samples);
+    float *dx = tp_io(c, c->n), *w = tp_io(c, m * c->n), *x = tp_io(c, c->n), *d = tp_errors(c, 1, m);
+    if (c->n % 4u == 0) { w[tp_random_below(m) * c->n] = tp_f32_from_bits(0x7f800000u); }
+    if (c->n % 4u == 1u) { d[m - 1u] = 0.0f; }
+    tp_ready(c);
+    k->dense_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, 0.125f, m, c->n, c->shift % 2u != 0);
+}
+
 TP_FLAT(asum_f32) {
     const float *x = tp_in(c, c->n);
     tp_ready(c);
@@ -189,15 +188,6 @@ TP_FLAT(finish_f32) {
     float *y = tp_io(c, c->n);
     tp_ready(c);
     k->finish_f32(y, c->n);
-}
-
-TP_CASE(rows_sgd_f32) {
-    uint32_t rows = 1u + c->n % 13u, count;
-    float *dx = tp_io(c, c->n), *w = tp_io(c, rows * c->n);
-    const float *x = tp_in(c, c->n), *d = tp_in(c, rows), *factor = tp_in(c, rows);
-    const uint32_t *row = tp_rows_in(c, rows, &count);
-    tp_ready(c);
-    k->rows_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, factor, row, count, c->n);
 }
 
 TP_FLAT(sgd_f32) {
