@@ -29,6 +29,8 @@ constexpr Constant kConstants[] = {
     {"select", "element", TP_SELECT_ELEMENT},
     {"select", "channel", TP_SELECT_CHANNEL},
     {"select", "auto", TP_SELECT_AUTO},
+    {"numerics", "ieee", TP_NUMERICS_IEEE},
+    {"numerics", "flush", TP_NUMERICS_FLUSH},
     {"max", "running", TP_MAX_RUNNING},
     {"max", "decay", TP_MAX_DECAY},
     {"max", "epoch", TP_MAX_EPOCH},
@@ -46,7 +48,9 @@ constexpr Constant kConstants[] = {
     {"job", "evaluate", Job::kEvaluate},
     {"job", "predict", Job::kPredict},
     {"job", "forward", Job::kForward},
+    {"job", "together", Job::kTogether},
     {"limit", "nameBytes", TP_NAME_BYTES - 1},
+    {"limit", "threads", TP_MAX_THREADS},
     {"limit", "nodes", TP_MAX_NODES},
     {"limit", "layers", TP_MAX_LAYERS},
     STAT("samples", samples),
@@ -97,7 +101,7 @@ Napi::Value Describe(const Napi::CallbackInfo &info) {
     out.Set("constants", constants);
     out.Set("version", tp_version());
     out.Set("sourceId", tp_source_id());
-    out.Set("kernels", tp_kernels_name(tp_kernels_best()));
+    out.Set("kernels", tp_kernels_name(ChooseKernels(env, env.Undefined())));
     return out;
 }
 

@@ -161,7 +161,8 @@ Napi::Object WriteRecipe(Napi::Env env, const tp_recipe &recipe) {
     return WriteStruct(env, &recipe, kRecipe);
 }
 
-PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe) {
+PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe, const tp_plan_options *options) {
+    const tp_plan_options smallest = {1, 1, 0};
     ModelData data;
     ReadModel(env, model, &data);
     const bool training = !recipe.IsNull() && !recipe.IsUndefined();
@@ -169,8 +170,9 @@ PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe) {
     const uint32_t bytes = tp_plan_bytes(data.model.n_nodes);
     PlanData plan((bytes + 7u) / 8u, 0);
     uint32_t where = data.model.n_nodes;
-    const tp_status status = tp_plan_make(&data.model, training ? &chosen : nullptr,
-                                          reinterpret_cast<tp_plan *>(plan.data()), bytes, &where);
+    const tp_status status = tp_plan_make_with(&data.model, training ? &chosen : nullptr,
+                                               options == nullptr ? &smallest : options,
+                                               reinterpret_cast<tp_plan *>(plan.data()), bytes, &where);
     Check(env, status, where < data.model.n_nodes ? "node \"" + std::string(data.nodes[where].name) + "\"" : "");
     return plan;
 }

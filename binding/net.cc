@@ -28,16 +28,53 @@ Napi::Function Net::Define(Napi::Env env) {
                         InstanceMethod<&Net::Close>("close")});
 }
 
-// new Net(model, recipe | null, kernels?: string)
+namespace {
+
+// Activations beyond this leave the caches: more samples together then cost memory and win no time.
+constexpr uint32_t kMaxTogether = 32, kMaxActBytes = 32u << 20;
+
+// As many samples at once as pays: those of a batch, fewer where their activations are large.
+PlanData MakeHostPlan(Napi::Env env, Napi::Value model, Napi::Value recipe, uint32_t samples, uint32_t threads) {
+    const bool chosen = samples != 0;
+    tp_plan_options options = {chosen ? samples : 1, threads, 1};
+    PlanData plan = MakePlan(env, model, recipe, &options);
+    const tp_plan &one = *PlanOf(plan);
+    const uint32_t batch = one.training != 0 ? one.recipe.batch : kMaxTogether;
+    uint32_t most = batch < kMaxTogether ? batch : kMaxTogether;
+    while (most > 1 && one.acts_bytes > kMaxActBytes / most) most /= 2;
+    if (chosen || most == 1) return plan;
+    options.samples = most;
+    return MakePlan(env, model, recipe, &options);
+}
+
+uint32_t OptionU32(Napi::Env env, Napi::Object options, const char *name, uint32_t missing, uint32_t max) {
+    const Napi::Value value = options.Get(name);
+    return value.IsUndefined() ? missing : static_cast<uint32_t>(GetInteger(env, value, name, 1, max));
+}
+
+} // namespace
+
+// Named by the options or by TP_ISA, else the best
+const tp_kernels *ChooseKernels(Napi::Env env, Napi::Value name) {
+    const char *forced = std::getenv("TP_ISA");
+    const bool given = !name.IsUndefined();
+    if (!given && (forced == nullptr || forced[0] == '\0')) return tp_kernels_best();
+    const std::string wanted = given ? GetText(env, name, "kernels") : forced;
+    const tp_kernels *kernels = tp_kernels_named(wanted.c_str());
+    if (kernels == nullptr) {
+        ThrowArg(env, (given ? "kernels \"" : "TP_ISA \"") + wanted + "\": not compiled in, or this CPU cannot run them");
+    }
+    return kernels;
+}
+
+// new Net(model, recipe | null, {kernels?: string, samples?: number, threads?: number})
 Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
     Napi::Env env = info.Env();
-    plan_ = MakePlan(env, info[0], info[1]);
-    const tp_kernels *kernels = nullptr;
-    if (!info[2].IsUndefined()) {
-        const std::string name = GetText(env, info[2], "kernels");
-        kernels = tp_kernels_named(name.c_str());
-        if (kernels == nullptr) ThrowArg(env, "kernels \"" + name + "\": not compiled in, or this CPU cannot run them");
-    }
+    Napi::Object options = info[2].IsUndefined() ? Napi::Object::New(env) : GetObject(env, info[2], "options");
+    const uint32_t samples = OptionU32(env, options, "samples", 0, TP_MAX_SAMPLES);
+    const uint32_t threads = OptionU32(env, options, "threads", 1, TP_MAX_THREADS);
+    const tp_kernels *kernels = ChooseKernels(env, options.Get("kernels"));
+    plan_ = MakeHostPlan(env, info[0], info[1], samples, threads);
     const uint32_t bytes = PlanOf(plan_)->arena_bytes;
     // calloc, not aligned_alloc and memset: a huge arena that a hostile file asks for then costs no memory until used
     void *memory = std::calloc(1, static_cast<size_t>(bytes) + TP_ALIGN);
@@ -46,6 +83,14 @@ Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
     const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + TP_ALIGN - 1) / TP_ALIGN * TP_ALIGN;
     Check(env, tp_net_open(&net_, PlanOf(plan_), reinterpret_cast<void *>(aligned), bytes, kernels),
           "cannot open the net");
+    if (threads > 1) {
+        try {
+            pool_ = std::make_unique<Pool>(threads);
+        } catch (const std::system_error &error) {
+            throw Napi::Error::New(env, std::string("cannot start a thread: ") + error.what());
+        }
+        net_.parallel = pool_->parallel();
+    }
     arena_bytes_ = static_cast<int64_t>(bytes);
     Napi::MemoryManagement::AdjustExternalMemory(env, arena_bytes_);
 }
@@ -56,6 +101,7 @@ Net::~Net() {
 
 void Net::Release(Napi::Env env) {
     thread_.StopAndJoin();
+    pool_.reset();
     arena_.reset();
     if (arena_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -arena_bytes_);
     arena_bytes_ = 0;
@@ -301,6 +347,7 @@ void Net::OnTrace(void *user, const tp_trace *event) {
     };
     Napi::Object out = Napi::Object::New(env);
     out.Set("node", PlanOf(self->plan_)->node[event->node].node.name);
+    out.Set("sample", static_cast<double>(event->sample));
     out.Set("layer", event->layer);
     out.Set("n", event->n);
     out.Set("k", event->k);

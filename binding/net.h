@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "pool.h"
 #include "train_thread.h"
 
 namespace tinyprop {
@@ -51,6 +52,7 @@ class Net : public Napi::ObjectWrap<Net> {
     int64_t arena_bytes_ = 0;
     tp_net net_ = {};
     Napi::FunctionReference trace_;
+    std::unique_ptr<Pool> pool_; // null: one thread
     TrainThread thread_; // last member: joined before the arena goes
 };
 

@@ -15,7 +15,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     const tp_plan *plan = net->plan;
     const size_t n_in = plan->n_in, n_out = plan->n_out;
     const uint32_t count = static_cast<uint32_t>(order.size());
-    const uint32_t size = kind == kTrain ? plan->recipe.batch : 1;
+    const uint32_t size = kind == kTrain ? plan->recipe.batch : kTogether;
     const bool gather = size > 1;
     std::vector<float> xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
     std::vector<uint32_t> labels(size);
@@ -39,6 +39,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
         status = Step(net, batch, stats);
         if (status != TP_OK) {
             error_node = net->error_node;
+            if (kind != kTrain) FindFailure(net, batch, stats);
             return;
         }
         if (kind == kTrain || kind == kEvaluate) Add(plan, stats);
@@ -46,17 +47,30 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     }
 }
 
+// Which of the samples it is: nothing was learnt, so they can be asked one by one.
+void Job::FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats) {
+    const size_t n_in = net->plan->n_in, n_out = net->plan->n_out;
+    const tp_status failure = status;
+    for (uint32_t i = 0; i < batch.n; i++, done++) {
+        const tp_batch one = {static_cast<const float *>(batch.x) + i * n_in,
+                              batch.label == nullptr ? nullptr : batch.label + i,
+                              batch.target == nullptr ? nullptr : batch.target + i * n_out, 1};
+        if (Step(net, one, stats) != TP_OK) return;
+    }
+    status = failure;
+}
+
 tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
     const uint32_t n_out = net->plan->n_out;
     float *out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
     if (kind == kTrain) return tp_train_step(net, &batch, stats);
     if (kind == kEvaluate) return tp_eval_step(net, &batch, out, stats);
-    const float *y = nullptr;
-    const tp_status forward = tp_net_forward(net, batch.x, &y);
-    if (forward != TP_OK || out == nullptr) return forward;
-    if (kind == kPredict) return tp_net_probabilities(net, y, out);
-    std::memcpy(out, y, n_out * sizeof(float));
-    return TP_OK;
+    if (out == nullptr) return TP_OK; // nobody wants to know
+    const tp_status forward = tp_net_forward_batch(net, batch.x, batch.n, out);
+    for (uint32_t i = 0; i < batch.n && forward == TP_OK && kind == kPredict; i++) {
+        tp_net_probabilities(net, out + static_cast<size_t>(i) * n_out, out + static_cast<size_t>(i) * n_out);
+    }
+    return forward;
 }
 
 void Job::Add(const tp_plan *plan, const tp_stats *stats) {

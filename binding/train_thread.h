@@ -28,12 +28,15 @@ struct Job {
     tp_status status;
     uint32_t error_node;
     static constexpr size_t kLayerSums = 6; // n, k, worked, l1, macs_dw, macs_dx
+    // Samples that are evaluated in one call, whatever the plan: their losses are added up in float.
+    static constexpr uint32_t kTogether = 32;
 
     void Run(tp_net *net, const std::atomic<bool> &stop); // looks at `stop` between steps
 
   private:
     void Loop(tp_net *net, const std::atomic<bool> &stop);
     tp_status Step(tp_net *net, const tp_batch &batch, tp_stats *stats);
+    void FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void Add(const tp_plan *plan, const tp_stats *stats);
 };
 

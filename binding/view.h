@@ -133,8 +133,10 @@ void ReadModel(Napi::Env env, Napi::Value value, ModelData *out);
 Napi::Object WriteModel(Napi::Env env, const tp_model &model);
 tp_recipe ReadRecipe(Napi::Env env, Napi::Value value);
 Napi::Object WriteRecipe(Napi::Env env, const tp_recipe &recipe);
-PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe); // recipe null: inference only
+// recipe null: inference only; options null: the smallest arena
+PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe, const tp_plan_options *options = nullptr);
 Napi::Object WritePlan(Napi::Env env, const tp_plan &plan);
+const tp_kernels *ChooseKernels(Napi::Env env, Napi::Value name); // undefined: the environment's TP_ISA, or the best
 
 } // namespace tinyprop
 

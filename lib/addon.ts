@@ -113,6 +113,8 @@ export interface NativeResult {
 /** What the trace callback of a step sees. @internal */
 export interface NativeTrace {
   node: string;
+  /** Its number since the start of training. */
+  sample: number;
   layer: number;
   n: number;
   k: number;
@@ -173,9 +175,19 @@ export interface NativeFacts {
   kernels: string;
 }
 
+/** How a net works; results do not depend on it. @internal */
+export interface NativeOptions {
+  /** Instruction set; default: TP_ISA of the environment, or the best. */
+  kernels?: string;
+  /** Samples of a batch worked on together; default: what pays. */
+  samples?: number;
+  /** Default 1. */
+  threads?: number;
+}
+
 /** The addon's exports. @internal */
 export interface NativeAddon {
-  Net: new (model: NativeModel, recipe: NativeRecipe | null, kernels?: string) => NativeNet;
+  Net: new (model: NativeModel, recipe: NativeRecipe | null, options?: NativeOptions) => NativeNet;
   describe(): NativeFacts;
   recipeDefault(): NativeRecipe;
   recipePreset(recipe: NativeRecipe, preset: string): NativeRecipe;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isErrorCode, type NativeNet } from './addon';
+import { constant, isErrorCode, type NativeNet } from './addon';
 import type { Dataset } from './data/dataset';
 import { errorCodes, TinypropError } from './errors';
 import { ChunkSize } from './chunk';
@@ -31,7 +31,8 @@ async function evaluateOn(
   const confusion = labels !== undefined && loss !== 'mse' ? Array.from({ length: classes }, () => new Uint32Array(classes)) : undefined;
   const totals = new Totals(core.plan.layers);
   const order = identityOrder(data.n);
-  const chunk = new ChunkSize(1, macsForward, 50);
+  // In whole groups of the samples that the core adds up together: the loss must not depend on the machine's pace.
+  const chunk = new ChunkSize(constant('job', 'together'), macsForward, 50);
   for (let from = 0; from < data.n; ) {
     if (signal?.aborted) throw new TinypropError('ERR_TINYPROP_ABORTED', 'evaluate: aborted', {}, signal.reason);
     const to = Math.min(data.n, from + chunk.size);

@@ -51,6 +51,8 @@ export class ModelCore {
   /** Sections of the model file that this version does not know; kept for the next save. */
   sections: NativeSection[] = [];
 
+  /** Threads that share the work on a batch. */
+  private threadCount = 1;
   private activity: string | null = null;
   private closedFlag = false;
   private running = false;
@@ -65,13 +67,44 @@ export class ModelCore {
     this.native = native;
     this.recipe = recipe;
     this.fresh = fresh;
-    this.net = ModelCore.open(native, recipe);
+    this.net = ModelCore.open(native, recipe, this.threadCount);
     if (fresh) guard('model', () => this.net.init());
   }
 
-  static open(native: NativeModel, recipe: NativeRecipe | null): NativeNet {
+  static open(native: NativeModel, recipe: NativeRecipe | null, threads: number): NativeNet {
     planOf(native, recipe); // for its error messages
-    return guard('model', () => new (addon().Net)(native, recipe));
+    return guard('model', () => new (addon().Net)(native, recipe, { threads }));
+  }
+
+  get threads(): number {
+    return this.threadCount;
+  }
+
+  /** Another number of threads; weights and training state move to a net that has them. */
+  set threads(n: number) {
+    const most = constant('limit', 'threads');
+    if (!Number.isInteger(n) || n < 1 || n > most) {
+      throw new TinypropError('ERR_TINYPROP_ARG', `threads: expected an integer from 1 to ${most}, found ${String(n)}`, { threads: n });
+    }
+    this.free('threads');
+    if (n === this.threadCount) return;
+    const net = ModelCore.open(this.native, this.recipe, n);
+    try {
+      const flags = constant('blob', 'weights') | (this.recipe === null ? 0 : constant('blob', 'state'));
+      guard('threads', () => net.load(this.net.save(flags, []), flags));
+    } catch (error) {
+      net.close();
+      throw error;
+    }
+    this.replace(net);
+    this.threadCount = n;
+  }
+
+  private replace(net: NativeNet): void {
+    this.net.close();
+    this.net = net;
+    this.reader?.close();
+    this.reader = null;
   }
 
   get plan(): NativePlan {
@@ -122,7 +155,7 @@ export class ModelCore {
 
   /** Another description or recipe; parameters of the same name and shape are kept, training state starts anew. */
   rebuild(native: NativeModel, recipe: NativeRecipe | null): void {
-    const net = ModelCore.open(native, recipe);
+    const net = ModelCore.open(native, recipe, this.threadCount);
     try {
       guard('model', () => net.init());
       if (!this.fresh) {
@@ -134,12 +167,9 @@ export class ModelCore {
       net.close();
       throw error;
     }
-    this.net.close();
-    this.reader?.close();
-    this.reader = null;
+    this.replace(net);
     this.native = native;
     this.recipe = recipe;
-    this.net = net;
     this.fitSamples = null;
     this.steps = 0;
     this.planCache = null;
@@ -187,7 +217,7 @@ export class ModelCore {
   /** A net of its own with the present weights; the caller closes it. */
   async snapshot(): Promise<NativeNet> {
     this.use();
-    const net = ModelCore.open(this.native, null);
+    const net = ModelCore.open(this.native, null, this.threadCount);
     try {
       await this.copyInto(net);
       return net;
@@ -201,7 +231,7 @@ export class ModelCore {
   async read<T>(body: (net: NativeNet) => Promise<T>): Promise<T> {
     const turn = this.readerQueue.then(async () => {
       this.use();
-      this.reader ??= ModelCore.open(this.native, null);
+      this.reader ??= ModelCore.open(this.native, null, this.threadCount);
       const reader = this.reader;
       await this.copyInto(reader);
       return body(reader);

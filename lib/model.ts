@@ -190,6 +190,20 @@ export class Model {
     return [...this.core.targetSpec.inputShape];
   }
 
+  /**
+   * Threads that share the work on a batch and on the samples of an evaluation, 1 to 64; 1 at first. Results are the
+   * same bits for any number. Small steps (a batch of 1 among them) stay on one thread.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_BUSY` while the model is trained
+   */
+  get threads(): number {
+    return this.core.threads;
+  }
+
+  set threads(n: number) {
+    this.core.threads = n;
+  }
+
   /** Numbers per prediction. */
   get outputSize(): number {
     return this.core.plan.outputs;
@@ -328,10 +342,10 @@ export class Model {
     this.core.use();
     const { native } = this.core;
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
-    const net = ModelCore.open(native, null);
+    const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
-      return planReport(net.plan(), options.training === false ? null : planOf(native, recipe), file.length);
+      return planReport(planOf(native, null), options.training === false ? null : planOf(native, recipe), file.length);
     } finally {
       net.close();
     }

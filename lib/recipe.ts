@@ -17,6 +17,11 @@ export interface RecipeOptions {
   batch?: number;
   /** Seed of initial weights, dropout and order of samples, 0 to 2^53 - 1; default 1. */
   seed?: number;
+  /**
+   * `ieee` (default): denormals are kept, the bits are the same on every machine. `flush`: denormals are zero, the same bits on
+   * all x86-64 machines, and on all Arm ones; for training only, predictions keep denormals.
+   */
+  numerics?: 'ieee' | 'flush';
   /** Epochs of `Trainer.fit` when its own options do not say. */
   epochs?: number;
 }
@@ -142,6 +147,9 @@ export function nativeRecipe(options: RecipeOptions, run: RunLength | null): Nat
   recipe.weightDecay = inRange('optimizer.weightDecay', optimizer.weightDecay, (x) => x >= 0, 'a number of at least 0');
   recipe.batch = inRange('batch', options.batch ?? 1, (x) => Number.isInteger(x) && x >= 1 && x <= maxU32, 'an integer of at least 1');
   recipe.seed = inRange('seed', options.seed ?? 1, (x) => Number.isSafeInteger(x) && x >= 0, 'an integer from 0 to 2^53 - 1');
+  const numerics = options.numerics ?? 'ieee';
+  if (numerics !== 'ieee' && numerics !== 'flush') throw recipeError('numerics', 'ieee or flush', numerics);
+  recipe.numerics = headerConstant('numerics', numerics);
   applySchedule(recipe, options.schedule ?? constant(), run);
   return recipe;
 }
@@ -156,6 +164,7 @@ export function describeRecipe(recipe: NativeRecipe): Record<string, string | nu
     ymaxMode: constantName('max', recipe.ymaxMode) ?? recipe.ymaxMode,
     alphaMode: constantName('max', recipe.alphaMode) ?? recipe.alphaMode,
     select: constantName('select', recipe.select) ?? recipe.select,
+    numerics: constantName('numerics', recipe.numerics) ?? recipe.numerics,
     outputDense: recipe.outputDense !== 0,
   };
 }

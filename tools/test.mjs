@@ -2,7 +2,7 @@
 // Every test of the project: rules, build, C tests (gcc, clang, sanitizers), types, API documentation,
 // TypeScript tests.
 //   npm test                 everything; ends with one line: N passed, N failed[, N skipped]
-//   npm test -- c            the C tests alone
+//   npm test -- c            the C tests and instruction counts alone
 //   npm test -- ts [ARGS]    types and vitest alone; ARGS go to vitest
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -65,11 +65,12 @@ async function build() {
 }
 
 /** Runs one C test: lines `ok NAME` and `not ok NAME`, at the end `# passed N failed M`. */
-async function runC(label, path, env) {
+async function runC(label, command, env) {
   const seen = { passed: 0, failed: 0, closed: false };
-  const status = await run(path, [], {
+  const [program, ...args] = command;
+  const status = await run(program, args, {
     env,
-    timeout: 180_000,
+    timeout: 600_000,
     onLine(line) {
       const summary = /^# passed (\d+) failed (\d+)/.exec(line);
       if (summary) seen.closed = true;
@@ -99,13 +100,23 @@ const cBuilds = [
     target: ['--target', 'c_tests'],
     env: { ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
   },
+  {
+    name: 'arm64',
+    compiler: 'aarch64-linux-gnu-gcc',
+    defines: ['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64', '-DCMAKE_EXE_LINKER_FLAGS=-static'],
+    // What instruction sets have to do with; the emulator is slow.
+    only: ['tp_parity_test', 'core-tp_control_test', 'kernel-tp_conv_test', 'kernel-tp_kernel_test'],
+    emulator: 'qemu-aarch64',
+    args: ['neon'],
+  },
 ];
 
 async function testC() {
-  for (const { name, compiler, defines, target = [], env } of cBuilds) {
+  for (const { name, compiler, defines, only, target = only ? ['--target', ...only] : [], emulator, args = [], env } of cBuilds) {
     say(`# C tests, ${name}`);
-    if (!has(compiler)) {
-      skip(`C tests with ${name}`, `${compiler} is not installed`);
+    const missing = [compiler, ...(emulator ? [emulator] : [])].find((program) => !has(program));
+    if (missing !== undefined) {
+      skip(`C tests with ${name}`, `${missing} is not installed`);
       continue;
     }
     const out = join(root, 'build', `test-${name}`);
@@ -116,8 +127,15 @@ async function testC() {
     if (!(await step(`build with ${name}`, 'cmake', make))) continue;
     const folder = join(out, 'tests');
     const tests = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('_test')) : [];
-    for (const test of tests.sort()) await runC(`${test} (${name})`, join(folder, test), env);
+    for (const test of tests.sort()) await runC(`${test} (${name})`, [...(emulator ? [emulator] : []), join(folder, test), ...args], env);
   }
+}
+
+/** Instructions of the hottest work against the committed baseline of this compiler: a regression is a failure. */
+async function testInstructions() {
+  say('# instructions');
+  if (!has('valgrind')) skip('instruction counts', 'valgrind is not installed');
+  else await step('instruction counts', process.execPath, [join(root, 'bench', 'instructions.mjs')], { verbose: true });
 }
 
 async function testTs(args) {
@@ -172,7 +190,10 @@ if (part !== undefined && part !== 'c' && part !== 'ts') {
   process.exit(2);
 }
 const built = part === undefined ? await build() : true;
-if (part !== 'ts') await testC();
+if (part !== 'ts') {
+  await testC();
+  await testInstructions();
+}
 if (part !== 'c' && built) await testTs(args);
 say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed === 0 ? 0 : 1;

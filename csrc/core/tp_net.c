@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A live net: plan + arena + kernels, initial weights, access to tensors. */
 #include "tp_base.h"
+#include "tp_control.h"
 #include "tp_rng.h"
 #include "tp_state.h"
 
@@ -10,11 +11,14 @@ tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t by
         plan->n_nodes == 0 || plan->bytes != tp_plan_bytes(plan->n_nodes)) {
         return TP_E_VERSION;
     }
+    if (plan->training != 0 && plan->recipe.numerics == TP_NUMERICS_FLUSH && TP_CONTROL_FLUSH == 0) { return TP_E_RECIPE; }
     if (arena == NULL || (uintptr_t)arena % TP_ALIGN != 0 || bytes < plan->arena_bytes) { return TP_E_ARENA; }
+    if (kernels == NULL) { kernels = tp_kernels_best(); }
+    if (kernels == NULL) { return TP_E_ARG; } /* compiled for another CPU */
     TP_MEMSET(net, 0, sizeof *net);
     net->plan = plan;
     net->arena = (uint8_t *)arena;
-    net->kernels = kernels != NULL ? kernels : tp_kernels_best();
+    net->kernels = kernels;
     net->error_node = plan->n_nodes;
     if (plan->training != 0) { TP_MEMSET(net->arena + plan->grad_at, 0, plan->grad_bytes); }
     net->ready = 1;
@@ -22,6 +26,10 @@ tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t by
 }
 
 TP_INLINE bool tp_net_ready(const tp_net *net) { return net != NULL && net->ready != 0; }
+
+TP_INLINE tp_control tp_net_enter(const tp_net *net) {
+    return tp_control_enter(net->plan->training != 0 ? net->plan->recipe.numerics : TP_NUMERICS_IEEE);
+}
 
 /* He: +-sqrt(6 / fan_in); Glorot: +-sqrt(6 / (fan_in + fan_out)). Element i is number i of the node's stream. */
 static void tp_net_init_uniform(const tp_net *net, const tp_plan_node *p) {
@@ -39,8 +47,7 @@ static void tp_net_init_uniform(const tp_net *net, const tp_plan_node *p) {
     if (p->n_tensors > 1) { TP_MEMSET(net->arena + p->tensor[1].offset, 0, p->tensor[1].bytes); }
 }
 
-tp_status tp_net_init(tp_net *net) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+static TP_NOINLINE void tp_net_init_all(const tp_net *net) {
     TP_MEMSET(net->arena + net->plan->params_at, 0, net->plan->params_bytes);
     for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
         const tp_plan_node *p = &net->plan->node[i];
@@ -52,6 +59,13 @@ tp_status tp_net_init(tp_net *net) {
             tp_net_init_uniform(net, p);
         }
     }
+}
+
+tp_status tp_net_init(tp_net *net) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_control control = tp_net_enter(net);
+    tp_net_init_all(net);
+    tp_control_leave(control);
     return net->plan->training != 0 ? tp_net_reset_state(net) : TP_OK;
 }
 

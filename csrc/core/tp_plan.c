@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model + recipe -> shapes, lifetimes and byte offsets. Pure arithmetic: the same plan on every machine. */
 #include "tp_base.h"
+#include "tp_control.h"
 #include "tp_state.h"
 
 uint32_t tp_plan_bytes(uint32_t n_nodes) {
@@ -270,6 +271,12 @@ static uint32_t tp_plan_bias(const tp_plan_node *p) {
     return p->layer != TP_NO_OFFSET && p->n_tensors > 1 ? p->rows : 0u;
 }
 
+/* Bytes of the policy state of the net and of all its layers. */
+static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+}
+
 static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_optim_ops *optim = tp_optim_find(plan->recipe.optimizer);
@@ -291,13 +298,11 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
         }
     }
     plan->state_bytes = *at - plan->state_at;
-    *at = tp_align_up(*at, TP_ALIGN, overflow);
-}
-
-/* Policy state of the net and of one layer, in bytes. */
-static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
-    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+    /* no state, but small: in the gap before the next region */
+    plan->outcome_at = *at;
+    *at = tp_sum(*at, plan->options.samples * 2u * (uint32_t)sizeof(float), overflow);
+    plan->undo_at = *at;
+    *at = tp_align_up(tp_sum(*at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, overflow), TP_ALIGN, overflow);
 }
 
 /* Batch > 1: gradient rows, the bias gradient behind them, and one mark a row (one more for the bias). */
@@ -316,29 +321,28 @@ static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
 }
 
 /* Scratch of one node: for every thread what the op wants and what choosing and updating rows want (tp_select.c,
- * tp_update.c), then, once, where errors to be added are computed first. */
+ * tp_update.c), then, for all of them, where errors to be added are computed first. */
 static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
     bool direct = tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
-        uint32_t own = p->scratch, more = 0;
+        uint32_t own = p->scratch;
         if (p->trainable != 0) {
-            bool rows_at_once = plan->recipe.batch == 1 && !(direct && (ops->fused != NULL || plan->options.packing != 0));
-            uint32_t rows = rows_at_once ? tp_plan_gradient_block(plan, p) : 0u;
+            bool at_once = direct && p->layer != TP_NO_OFFSET && (ops->fused != NULL || plan->options.packing != 0);
+            uint32_t rows = plan->recipe.batch == 1 && !at_once ? tp_plan_gradient_block(plan, p) : 0u;
             own = tp_sum(own, tp_plan_marks(p, overflow), overflow);
             own = tp_sum(own, tp_mul(tp_mul(rows, p->row_len, overflow), 4, overflow), overflow);
         }
         if (p->backward != 0 && p->layer != TP_NO_OFFSET) {
             own = tp_max_u32(own, tp_mul(p->select == TP_SELECT_CHANNEL ? tp_mul(p->rows, 2, overflow) : p->rows, 4, overflow));
-            if (plan->options.packing != 0) { own = tp_max_u32(own, tp_mul(p->n_out, 4, overflow)); } /* a fast selection */
         }
+        p->scratch = tp_align_up(own, TP_ALIGN, overflow);
+        uint32_t end = tp_mul(p->scratch, plan->options.threads, overflow);
         for (uint32_t slot = 0; slot < 2; slot++) {
-            if (p->adds_dx[slot] != 0) { more = tp_sum(more, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
+            if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
         }
-        p->scratch_thread = tp_align_up(own, TP_ALIGN, overflow);
-        p->scratch = tp_sum(tp_mul(p->scratch_thread, plan->options.threads, overflow), more, overflow);
-        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, p->scratch);
+        plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, end);
     }
 }
 
@@ -349,10 +353,6 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     if (plan->training != 0) {
         tp_plan_state(plan, &at, &overflow);
         tp_plan_gradients(plan, &at, &overflow);
-        plan->outcome_at = at;
-        at = tp_sum(at, plan->options.samples * (uint32_t)sizeof(tp_sample), &overflow);
-        plan->undo_at = at;
-        at = tp_align_up(tp_sum(at, plan->recipe.batch > 1 ? tp_plan_policy_bytes(plan) : 0u, &overflow), TP_ALIGN, &overflow);
     }
     tp_plan_share(plan);
     tp_plan_place(plan, &overflow);
@@ -395,19 +395,12 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     return TP_OK;
 }
 
-tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
-    static const tp_plan_options smallest = {1, 1, 0};
-    return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
-}
-
 static bool tp_plan_options_ok(const tp_plan_options *o) {
     return o->samples >= 1 && o->samples <= TP_MAX_SAMPLES && o->threads >= 1 && o->threads <= TP_MAX_THREADS && o->packing <= 1;
 }
 
-tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
-                            uint32_t bytes, uint32_t *where) {
-    uint32_t place = 0;
-    if (where == NULL) { where = &place; }
+static TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options,
+                                                  tp_plan *plan, uint32_t bytes, uint32_t *where) {
     if (model == NULL || plan == NULL || model->nodes == NULL || options == NULL || !tp_plan_options_ok(options)) { return TP_E_ARG; }
     *where = model->n_nodes;
     if (model->n_nodes == 0) { return TP_E_MODEL; }
@@ -434,4 +427,18 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
     tp_plan_backward(plan);
     tp_plan_layers(plan, &overflow);
     return overflow ? TP_E_LIMIT : tp_plan_regions(plan);
+}
+
+tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
+                            uint32_t bytes, uint32_t *where) {
+    uint32_t place = 0;
+    tp_control control = tp_control_enter(TP_NUMERICS_IEEE);
+    tp_status status = tp_plan_make_checked(model, recipe, options, plan, bytes, where != NULL ? where : &place);
+    tp_control_leave(control);
+    return status;
+}
+
+tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
+    static const tp_plan_options smallest = {1, 1, 0};
+    return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
 }

@@ -1,27 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the k largest |delta| and sets the rest to zero. O(n), no sort, no memory: a search on the float bits. */
+/* Keeps the k largest |delta|, or the k channels of the largest scores, and sets the rest to zero. */
 #include "tp_base.h"
 #include "tp_state.h"
-
-/* Masks x to its k largest |x|; ties: the lower index; zeros are never kept. */
-static void tp_select_top(const tp_kernels *k, float *x, uint32_t n, uint32_t keep) {
-    uint32_t above = k->count_above_f32(x, 0, n);
-    if (above <= keep) { return; }
-    /* count(bits > low) > keep >= count(bits > high) */
-    uint32_t low = 0, high = k->max_bits_f32(x, n), above_high = 0;
-    while (high - low > 1u) {
-        uint32_t middle = low + (high - low) / 2u;
-        above = k->count_above_f32(x, middle, n);
-        if (above > keep) {
-            low = middle;
-        } else {
-            high = middle;
-            above_high = above;
-            if (above == keep) { break; }
-        }
-    }
-    k->mask_f32(x, high, keep - above_high, n);
-}
 
 /* Whole channels by score, ties to the lower one. */
 static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, float *score) {
@@ -33,10 +13,8 @@ static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d
         tp_channel channel = {p->layer, c, score[c], s->k->asum_f32(w, p->row_len)};
         score[c] = policy->score(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &channel);
     }
-    tp_select_top(s->k, score, p->rows, keep);
-    for (uint32_t i = 0; i < p->n_out; i += p->rows) {
-        for (uint32_t c = 0; c < p->rows; c++) { d[i + c] = score[c] != 0.0f ? d[i + c] : 0.0f; }
-    }
+    s->k->top_f32(score, p->rows, keep);
+    s->k->mask_channels_f32(d, score, positions, p->rows);
 }
 
 static void tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, void *scratch) {
@@ -45,6 +23,6 @@ static void tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, ui
     } else if (keep < p->n_select && p->select == TP_SELECT_CHANNEL) {
         tp_select_channels(s, p, d, keep, (float *)scratch);
     } else if (keep < p->n_select) {
-        tp_select_top(s->k, d, p->n_out, keep);
+        s->k->top_f32(d, p->n_out, keep);
     }
 }

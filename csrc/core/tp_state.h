@@ -9,12 +9,6 @@ typedef struct tp_state {
     tp_progress progress;
 } tp_state;
 
-/* Of one of the samples worked on together. */
-typedef struct tp_sample {
-    float loss;
-    float l1; /* sum|delta| of the weight layer whose turn it is */
-} tp_sample;
-
 _Static_assert(sizeof(tp_state) == 32, "the training state is part of the file format");
 
 TP_INLINE tp_state *tp_net_state(const tp_net *net) {

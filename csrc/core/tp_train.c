@@ -58,12 +58,12 @@ static tp_status tp_train_decide(tp_step *s, const tp_batch *b, uint32_t i, bool
         return TP_OK;
     }
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
-    tp_sample *sample = tp_step_samples(s);
-    sample->loss = tp_sample_loss(s, b, i, d);
+    float loss = tp_sample_loss(s, b, i, d);
+    *tp_step_loss(s) = loss;
     float alpha = s->k->asum_f32(d, plan->n_out);
-    if (!tp_finite(sample->loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
+    if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
-    tp_outcome o = {sample->loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
+    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
     *learn = policy->learn == NULL || policy->learn(&plan->recipe.policy_params, tp_arena_f32(s->arena, plan->policy_at), &o);
     if (*learn && s->stats != NULL) { s->stats->trained += 1u; }
     return TP_OK;
@@ -116,9 +116,7 @@ static void tp_train_undo(const tp_net *net, bool back) {
     }
 }
 
-tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
-    if (net->plan->training == 0) { return TP_E_MODE; }
+static TP_NOINLINE tp_status tp_train_batch(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     const tp_recipe *r = &net->plan->recipe;
@@ -153,8 +151,16 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     return status;
 }
 
-tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     if (!tp_net_ready(net)) { return TP_E_ARG; }
+    if (net->plan->training == 0) { return TP_E_MODE; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_train_batch(net, batch, stats);
+    tp_control_leave(control);
+    return status;
+}
+
+static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     tp_step s = tp_step_begin(net);
@@ -169,4 +175,12 @@ tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats 
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;
+}
+
+tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
+    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_eval_batch(net, batch, out, stats);
+    tp_control_leave(control);
+    return status;
 }

@@ -92,7 +92,7 @@ static void tp_update_weights(const tp_step *s, const tp_plan_node *p, const tp_
     const uint32_t *any = tp_update_marks(s, p, &a);
     bool together = (ops->flags & TP_LAYER_BATCH) != 0;
     for (uint32_t i = 0; i < (together ? 1u : a.n); i++) {
-        tp_pass one = together ? a : tp_pass_sample(p, &a, i);
+        tp_pass one = together ? a : tp_pass_part(p, &a, i, 1);
         ops->gradient(s, p, &one, tp_update_gradient(s, p, first), 0.0f, first, rows);
     }
     for (uint32_t r = first; r < first + rows; r++) {

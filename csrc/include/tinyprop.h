@@ -16,7 +16,8 @@
  *     training state has changed except where the function says so. Activations and scratch inside the arena
  *     are not kept between calls.
  *   - A null pointer or a net that is not open is TP_E_ARG everywhere; functions list their other errors.
- *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md.
+ *   - Results are the same bits on every machine and every kernel table: docs/NUMERICS.md. The floating-point control
+ *     register (rounding, denormals, flags) is set for the time of a call and afterwards as it was.
  *   - Arrays are dense, row-major; a sample is [h][w][c] (NHWC). Dense weights are [out][in], convolution
  *     weights [out][kh][kw][in/groups].
  */
@@ -168,7 +169,9 @@ typedef struct tp_policy_params {
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
 } tp_policy_params;
 
-#define TP_NUMERICS_IEEE 0u /* denormals kept; the only contract of this version */
+#define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
+#define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference
+                              * nets keep denormals */
 
 typedef struct tp_recipe {
     uint32_t policy;    /* wire id of the policy list */
@@ -223,8 +226,7 @@ typedef struct tp_plan_node {
     uint32_t act_owner, err_owner; /* node whose buffer that is (in-place operations share one) */
     uint32_t act_from, act_to, err_from, err_to; /* lifetimes: forward of node i is time i, the loss n_nodes, its
                                       backward 2 n_nodes - i */
-    uint32_t scratch;              /* bytes of scratch, all threads and errors that are to be added included */
-    uint32_t scratch_thread;       /* bytes of it for each thread */
+    uint32_t scratch;              /* bytes of scratch of one thread; errors that are to be added lie behind those of all */
     uint32_t n_tensors;            /* parameters: weight, bias; batch norm: gamma, beta, mean, variance */
     tp_tensor tensor[TP_NODE_TENSORS];
     uint32_t rows, row_len;        /* trainable rows (outputs, channels) and elements of a row; 0: none */
@@ -258,7 +260,7 @@ typedef struct tp_plan {
     uint32_t acts_at, acts_bytes;     /* activations and errors, overlapping where lifetimes allow */
     uint32_t scratch_at, scratch_bytes;
     uint32_t policy_at;               /* policy state of the whole net */
-    uint32_t outcome_at;              /* loss and sum|delta| of every sample worked on together */
+    uint32_t outcome_at;              /* losses, then sums|delta|, of the samples worked on together */
     uint32_t undo_at;                 /* batch > 1: policy state before the batch, for when it fails */
     uint32_t n_nodes, n_layers, n_params; /* nodes, weight layers, parameter elements */
     uint32_t n_in, n_out;             /* elements of input and output */
@@ -287,7 +289,8 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
 
-/* The best table this CPU runs. All tables give the same bits; "soft" runs everywhere. */
+/* The best table this CPU runs; NULL: none of those compiled in. All tables give the same bits; "soft" runs everywhere. Compiled
+ * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon) the library has that one alone. */
 const tp_kernels *tp_kernels_best(void);
 /* By name (a row of TP_LIST_ISA); NULL: not compiled in, or this CPU cannot run it. */
 const tp_kernels *tp_kernels_named(const char *name);
@@ -330,7 +333,8 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION. */
+ * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION; TP_E_RECIPE: TP_NUMERICS_FLUSH
+ * on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
  * fresh training state. Formula and stream: docs/NUMERICS.md. */
@@ -340,6 +344,9 @@ tp_status tp_net_reset_state(tp_net *net);
 /* Forward pass of one sample in inference mode (no dropout). x: n_in floats, aligned as floats. *y: n_out raw outputs
  * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA. */
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
+/* The same for n samples, one after the other in x; their outputs go to out[n * n_out]. Fast where the plan works on several
+ * samples together. Nothing is written if any sample is not finite: TP_E_DATA. */
+tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
 /* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean

@@ -4,12 +4,12 @@
 #include "tp_isa_list.h"
 
 #if defined(__x86_64__)
-static bool tp_cpu_has_fma(void) {
+static __attribute__((unused)) bool tp_cpu_has_fma(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("fma") != 0;
 }
-static bool tp_cpu_has_avx2(void) { return tp_cpu_has_fma() && __builtin_cpu_supports("avx2") != 0; }
-static bool tp_cpu_has_avx512(void) {
+static __attribute__((unused)) bool tp_cpu_has_avx2(void) { return tp_cpu_has_fma() && __builtin_cpu_supports("avx2") != 0; }
+static __attribute__((unused)) bool tp_cpu_has_avx512(void) {
     return tp_cpu_has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
            __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
 }

@@ -1,23 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One row and one block per instruction set; best last. TP_ISA(name, needs): `needs` is a host CPU test. */
-#if defined(__x86_64__)
-#define TP_ISA_ROWS                    \
-    TP_ISA(soft, true)                 \
-    TP_ISA(scalar, tp_cpu_has_fma())   \
-    TP_ISA(avx2, tp_cpu_has_avx2())    \
-    TP_ISA(avx512, tp_cpu_has_avx512())
-#elif defined(__aarch64__)
-#define TP_ISA_ROWS      \
-    TP_ISA(soft, true)   \
-    TP_ISA(scalar, true) \
-    TP_ISA(neon, true)
-#elif defined(__FP_FAST_FMAF) || defined(__ARM_FEATURE_FMA)
-#define TP_ISA_ROWS    \
-    TP_ISA(soft, true) \
-    TP_ISA(scalar, true)
+#define TP_CAT2(a, b) a##b
+#define TP_CAT(a, b) TP_CAT2(a, b)
+#define TP_STATIC_soft 1
+#define TP_STATIC_scalar 2
+#define TP_STATIC_avx2 3
+#define TP_STATIC_avx512 4
+#define TP_STATIC_neon 5
+/* -DTP_STATIC_ISA=NAME: that table alone, chosen when compiling: what a firmware wants */
+#ifdef TP_STATIC_ISA
+#define TP_ISA_WANTED(name) (TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_##name)
 #else
-#define TP_ISA_ROWS TP_ISA(soft, true)
+#define TP_ISA_WANTED(name) 1
 #endif
+
+#if TP_ISA_WANTED(soft)
+#define TP_ISA_ROW_SOFT TP_ISA(soft, true)
+#else
+#define TP_ISA_ROW_SOFT
+#endif
+
+#if defined(__x86_64__) && TP_ISA_WANTED(scalar)
+#define TP_ISA_ROW_SCALAR TP_ISA(scalar, tp_cpu_has_fma())
+#elif (defined(__FP_FAST_FMAF) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)) && TP_ISA_WANTED(scalar)
+#define TP_ISA_ROW_SCALAR TP_ISA(scalar, true)
+#else
+#define TP_ISA_ROW_SCALAR
+#endif
+
+#if defined(__x86_64__) && TP_ISA_WANTED(avx2)
+#define TP_ISA_ROW_AVX2 TP_ISA(avx2, tp_cpu_has_avx2())
+#else
+#define TP_ISA_ROW_AVX2
+#endif
+
+#if defined(__x86_64__) && TP_ISA_WANTED(avx512)
+#define TP_ISA_ROW_AVX512 TP_ISA(avx512, tp_cpu_has_avx512())
+#else
+#define TP_ISA_ROW_AVX512
+#endif
+
+#if defined(__aarch64__) && TP_ISA_WANTED(neon)
+#define TP_ISA_ROW_NEON TP_ISA(neon, true)
+#else
+#define TP_ISA_ROW_NEON
+#endif
+
+#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_NEON
 
 #if defined(TP_SOURCES) && !defined(TINYPROP_TP_ISA_UNITS)
 #define TINYPROP_TP_ISA_UNITS
@@ -33,13 +62,15 @@
 #define TP_K(name) TP_PASTE(tp_, name, TP_ISA_NAME)
 
 /* every machine: own correctly rounded fma */
+#if TP_ISA_WANTED(soft)
 #define TP_ISA_NAME soft
 #define TP_FMA(a, b, c) tp_fma_soft((a), (b), (c))
 #include "../simd/tp_simd_scalar.h"
 #include "tp_isa_unit.inc"
+#endif
 
 /* the reference: one lane at a time, hardware fma */
-#if defined(__x86_64__) || defined(__FP_FAST_FMAF) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
+#if (defined(__x86_64__) || defined(__FP_FAST_FMAF) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)) && TP_ISA_WANTED(scalar)
 #if defined(__x86_64__)
 TP_TARGET_BEGIN("fma")
 #endif
@@ -52,14 +83,16 @@ TP_TARGET_END
 #endif
 #endif
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && TP_ISA_WANTED(avx2)
 TP_TARGET_BEGIN("avx2,fma")
 #define TP_ISA_NAME avx2
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_avx2.h"
 #include "tp_isa_unit.inc"
 TP_TARGET_END
+#endif
 
+#if defined(__x86_64__) && TP_ISA_WANTED(avx512)
 TP_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #define TP_ISA_NAME avx512
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
@@ -68,7 +101,7 @@ TP_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 TP_TARGET_END
 #endif
 
-#if defined(__aarch64__)
+#if defined(__aarch64__) && TP_ISA_WANTED(neon)
 #define TP_ISA_NAME neon
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_neon.h"

@@ -28,22 +28,25 @@ TP_KERNEL(sgd_f32, void, (float *w, float c, const float *g, uint32_t n))
 TP_KERNEL(momentum_f32, void, (float *w, float *v, float m, float c, const float *g, uint32_t n))
 /* elements with bits(|x|) > bits */
 TP_KERNEL(count_above_f32, uint32_t, (const float *x, uint32_t bits, uint32_t n))
-/* largest bits(|x|) */
-TP_KERNEL(max_bits_f32, uint32_t, (const float *x, uint32_t n))
-/* sets elements with bits(|x|) <= bits to 0, except the first `ties` that equal it */
-TP_KERNEL(mask_f32, void, (float *x, uint32_t bits, uint32_t ties, uint32_t n))
+/* all but the `keep` largest |x|, compared as bits, become +0; of equals the first stay; zeros, -0 too, always become +0 */
+TP_KERNEL(top_f32, void, (float *x, uint32_t n, uint32_t keep))
 /* score[c] = sum over positions |x[p][c]|, P = 1 */
 TP_KERNEL(channel_asum_f32, void, (float *score, const float *x, uint32_t positions, uint32_t channels))
 /* db[c] += x[p][c], positions ascending */
 TP_KERNEL(channel_sum_f32, void, (float *db, const float *x, uint32_t positions, uint32_t channels))
+/* x[p][c] = +0 wherever score[c] is zero */
+TP_KERNEL(mask_channels_f32, void, (float *x, const float *score, uint32_t positions, uint32_t channels))
 /* y = x <= lo ? lo : x >= hi ? hi : x, lo = 0; NaN passes */
 TP_KERNEL(clamp_f32, void, (float *y, const float *x, float hi, uint32_t n))
-/* d = 0 < y < hi ? d : 0 */
-TP_KERNEL(clamp_back_f32, void, (float *d, const float *y, float hi, uint32_t n))
 TP_KERNEL(leaky_f32, void, (float *y, const float *x, float slope, uint32_t n))
-TP_KERNEL(leaky_back_f32, void, (float *d, const float *y, float slope, uint32_t n))
 TP_KERNEL(sigmoid_f32, void, (float *y, const float *x, uint32_t n))
 TP_KERNEL(tanh_f32, void, (float *y, const float *x, uint32_t n))
+/* derivatives from the output; all return sum |d| of the result, P = 8: d = 0 < y < hi ? d : 0; d = y > 0 ? d : slope d;
+ * d *= y (1 - y); d *= 1 - y y */
+TP_KERNEL(clamp_back_f32, float, (float *d, const float *y, float hi, uint32_t n))
+TP_KERNEL(leaky_back_f32, float, (float *d, const float *y, float slope, uint32_t n))
+TP_KERNEL(sigmoid_back_f32, float, (float *d, const float *y, uint32_t n))
+TP_KERNEL(tanh_back_f32, float, (float *d, const float *y, uint32_t n))
 /* softmax of z; returns log(sum exp(z - max z)); p may be NULL */
 TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 /* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */

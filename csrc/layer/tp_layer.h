@@ -89,19 +89,19 @@ TP_INLINE void tp_tensor_add(tp_plan_node *p, uint32_t dtype, uint32_t rank, con
     }
 }
 
-/* The pass over sample i of a pass alone. */
-TP_INLINE tp_pass tp_pass_sample(const tp_plan_node *p, const tp_pass *a, uint32_t i) {
-    tp_pass one = *a;
-    one.n = 1;
-    one.sample += i;
+/* The pass over some samples of a pass alone. */
+TP_INLINE tp_pass tp_pass_part(const tp_plan_node *p, const tp_pass *a, uint32_t first, uint32_t n) {
+    tp_pass part = *a;
+    part.n = n;
+    part.sample += first;
     for (uint32_t slot = 0; slot < 2; slot++) {
-        if (one.x[slot] != NULL) { one.x[slot] += (size_t)i * a->n_x[slot]; }
-        if (one.dx[slot] != NULL) { one.dx[slot] += (size_t)i * a->n_dx[slot]; }
+        if (part.x[slot] != NULL) { part.x[slot] += (size_t)first * a->n_x[slot]; }
+        if (part.dx[slot] != NULL) { part.dx[slot] += (size_t)first * a->n_dx[slot]; }
     }
-    if (one.y != NULL) { one.y += (size_t)i * p->n_out; }
-    if (one.d != NULL) { one.d += (size_t)i * p->n_out; }
-    if (one.l1 != NULL) { one.l1 += i; }
-    return one;
+    if (part.y != NULL) { part.y += (size_t)first * p->n_out; }
+    if (part.d != NULL) { part.d += (size_t)first * p->n_out; }
+    if (part.l1 != NULL) { part.l1 += first; }
+    return part;
 }
 
 #endif /* TINYPROP_TP_LAYER_H */

@@ -46,9 +46,8 @@ static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const
 
 static void tp_batch_norm_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *inverse = tp_batch_norm_inverse(s, p, a);
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        uint32_t c = i % p->in.c;
-        a->dx[0][i] = a->d[i] * (gamma[c] * inverse[c]);
+    for (uint32_t i = 0; i < p->n_out; i += p->in.c) {
+        for (uint32_t c = 0; c < p->in.c; c++) { a->dx[0][i + c] = a->d[i + c] * (gamma[c] * inverse[c]); }
     }
 }
 
@@ -56,9 +55,11 @@ static void tp_batch_norm_gradient(const tp_step *s, const tp_plan_node *p, cons
     (void)c;
     const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
     float *gamma = first == 0 ? g : NULL, *beta = first + rows == 2 ? g + (size_t)(1u - first) * p->in.c : NULL;
-    for (uint32_t i = 0; i < p->n_out && gamma != NULL; i++) {
-        float normal = (a->x[0][i] - mean[i % p->in.c]) * inverse[i % p->in.c];
-        gamma[i % p->in.c] += a->d[i] * normal;
+    for (uint32_t i = 0; i < p->n_out && gamma != NULL; i += p->in.c) {
+        for (uint32_t j = 0; j < p->in.c; j++) {
+            float normal = (a->x[0][i + j] - mean[j]) * inverse[j];
+            gamma[j] += a->d[i + j] * normal;
+        }
     }
     if (beta != NULL) { s->k->channel_sum_f32(beta, a->d, p->n_out / p->in.c, p->in.c); }
 }

@@ -37,38 +37,64 @@ static uint32_t tp_pool_argmax(const tp_plan_node *p, const float *x, uint32_t p
     return best;
 }
 
+/* The value of that element, for all channels of a position. */
 static void tp_max_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    for (uint32_t i = 0; i < p->n_out; i++) { a->y[i] = a->x[0][tp_pool_argmax(p, a->x[0], i / p->out.c, i % p->out.c)]; }
+    uint32_t channels = p->in.c;
+    float *restrict y = a->y;
+    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, y += channels) {
+        tp_pool_window v = tp_pool_window_at(p, position);
+        const float *first = a->x[0] + (size_t)(v.y0 * p->in.w + v.x0) * channels;
+        for (uint32_t c = 0; c < channels; c++) { y[c] = first[c]; }
+        for (uint32_t iy = v.y0; iy < v.y1; iy++) {
+            const float *x = a->x[0] + (size_t)(iy * p->in.w + v.x0) * channels;
+            for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) {
+                for (uint32_t c = 0; c < channels; c++) { y[c] = (x[c] > y[c]) | ((x[c] != x[c]) & (y[c] == y[c])) ? x[c] : y[c]; }
+            }
+        }
+    }
 }
 
 static void tp_max_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     TP_MEMSET(a->dx[0], 0, (size_t)a->n_dx[0] * sizeof(float));
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        if (a->d[i] != 0.0f) { a->dx[0][tp_pool_argmax(p, a->x[0], i / p->out.c, i % p->out.c)] += a->d[i]; }
+    const float *d = a->d;
+    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, d += p->out.c) {
+        for (uint32_t c = 0; c < p->out.c; c++) {
+            if (d[c] != 0.0f) { a->dx[0][tp_pool_argmax(p, a->x[0], position, c)] += d[c]; }
+        }
     }
     s->k->finish_f32(a->dx[0], a->n_dx[0]);
 }
 
 static void tp_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        tp_pool_window v = tp_pool_window_at(p, i / p->out.c);
-        float sum = 0.0f;
+    uint32_t channels = p->in.c;
+    float *restrict to = a->y;
+    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, to += channels) {
+        tp_pool_window v = tp_pool_window_at(p, position);
+        float count = (float)((v.y1 - v.y0) * (v.x1 - v.x0));
+        for (uint32_t c = 0; c < channels; c++) { to[c] = 0.0f; }
         for (uint32_t y = v.y0; y < v.y1; y++) {
-            for (uint32_t x = v.x0; x < v.x1; x++) { sum += a->x[0][(y * p->in.w + x) * p->in.c + i % p->out.c]; }
+            const float *x = a->x[0] + (size_t)(y * p->in.w + v.x0) * channels;
+            for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) {
+                for (uint32_t c = 0; c < channels; c++) { to[c] += x[c]; }
+            }
         }
-        a->y[i] = sum / (float)((v.y1 - v.y0) * (v.x1 - v.x0));
+        for (uint32_t c = 0; c < channels; c++) { to[c] /= count; }
     }
 }
 
 static void tp_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     TP_MEMSET(a->dx[0], 0, (size_t)a->n_dx[0] * sizeof(float));
-    for (uint32_t i = 0; i < p->n_out; i++) {
-        tp_pool_window v = tp_pool_window_at(p, i / p->out.c);
-        float share = a->d[i] / (float)((v.y1 - v.y0) * (v.x1 - v.x0));
+    const float *d = a->d;
+    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, d += p->out.c) {
+        tp_pool_window v = tp_pool_window_at(p, position);
+        float count = (float)((v.y1 - v.y0) * (v.x1 - v.x0));
         for (uint32_t y = v.y0; y < v.y1; y++) {
-            for (uint32_t x = v.x0; x < v.x1; x++) { a->dx[0][(y * p->in.w + x) * p->in.c + i % p->out.c] += share; }
+            float *restrict dx = a->dx[0] + (size_t)(y * p->in.w + v.x0) * p->in.c;
+            for (uint32_t ix = v.x0; ix < v.x1; ix++, dx += p->in.c) {
+                for (uint32_t c = 0; c < p->in.c; c++) { dx[c] += d[c] / count; }
+            }
         }
     }
     s->k->finish_f32(a->dx[0], a->n_dx[0]);
@@ -90,7 +116,10 @@ static void tp_global_avg_pool_forward(const tp_step *s, const tp_plan_node *p, 
 
 static void tp_global_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     uint32_t positions = p->in.h * p->in.w;
-    for (uint32_t i = 0; i < a->n_dx[0]; i++) { a->dx[0][i] = a->d[i % p->n_out] / (float)positions; }
+    float *restrict dx = a->dx[0];
+    for (uint32_t position = 0; position < positions; position++, dx += p->n_out) {
+        for (uint32_t c = 0; c < p->n_out; c++) { dx[c] = a->d[c] / (float)positions; }
+    }
     s->k->finish_f32(a->dx[0], a->n_dx[0]);
 }
 

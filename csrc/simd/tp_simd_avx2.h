@@ -29,6 +29,10 @@
     _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(_mm256_set1_epi32((first) ? -1 : 0)))
 
 #define TP_VECTORS 16 /* registers */
+#define vw_or(a, b) _mm256_or_ps((a), (b)) /* bits */
+/* lanes that are not 0 */
+#define vw_count(a) \
+    ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ))))
 #define vw_transpose(r) tp_avx2_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
 
@@ -52,6 +56,61 @@ TP_INLINE __m256 tp_avx2_keep(__m256 a) {
     __asm__("" : "+x"(a));
     return a;
 }
+
+#define TP_SPAN 8
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_sub(a, b) _mm256_sub_ps((a), (b))
+#define ve_mul(a, b) _mm256_mul_ps((a), (b))
+#define ve_div(a, b) _mm256_div_ps((a), (b))
+#define ve_fma(a, b, c) vw_fma((a), (b), (c))
+#define ve_neg(a) _mm256_xor_ps((a), _mm256_set1_ps(-0.0f))
+#define ve_abs(a) vf_abs(a)
+#define ve_if(m, a, b) _mm256_blendv_ps((b), (a), _mm256_castsi256_ps(m))
+/* a < b ? a : b, a > b ? a : b: with a NaN, b */
+#define ve_min(a, b) _mm256_min_ps((a), (b))
+#define ve_max(a, b) _mm256_max_ps((a), (b))
+#define ve_only(m, a) _mm256_and_ps(_mm256_castsi256_ps(m), (a))
+#define ve_first(a) _mm256_cvtss_f32(a)
+#define ve_max_of(a) tp_avx2_largest(a)
+#define ve_of(u) _mm256_castsi256_ps(u)
+#define ve_of_int(u) _mm256_cvtepi32_ps(u)
+#define vu __m256i
+#define vu_set1(a) _mm256_set1_epi32((int)(a))
+#define vu_bits(a) _mm256_castps_si256(a)
+#define vu_abs(a) _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffffff))
+#define vu_and(a, b) _mm256_and_si256((a), (b))
+#define vu_or(a, b) _mm256_or_si256((a), (b))
+#define vu_shl(a, n) _mm256_slli_epi32((a), (n))
+#define vu_shr(a, n) _mm256_srli_epi32((a), (n))
+#define vu_add(a, b) _mm256_add_epi32((a), (b))
+#define vu_sub(a, b) _mm256_sub_epi32((a), (b))
+#define vu_min(a, b) _mm256_min_epu32((a), (b))
+#define vu_max(a, b) _mm256_max_epu32((a), (b))
+#define vu_count(a, m) _mm256_sub_epi32((a), (m))
+#define vu_min_of(a) tp_avx2_min_of(a)
+#define vu_max_of(a) tp_avx2_max_of(a)
+#define vm __m256i
+/* a > b, both below 2^31 */
+#define vm_above(a, b) _mm256_cmpgt_epi32((a), (b))
+#define vm_lt(a, b) _mm256_castps_si256(_mm256_cmp_ps((a), (b), _CMP_LT_OQ))
+#define vm_le(a, b) _mm256_castps_si256(_mm256_cmp_ps((a), (b), _CMP_LE_OQ))
+#define vm_not_le(a, b) _mm256_castps_si256(_mm256_cmp_ps((a), (b), _CMP_NLE_UQ))
+#define vm_nan(a) _mm256_castps_si256(_mm256_cmp_ps((a), (a), _CMP_UNORD_Q))
+#define vm_first(n) tp_avx2_mask(n)
+#define vm_except(a, b) _mm256_andnot_si256((b), (a))
+#define vc __m256i
+#define vc_zero() _mm256_setzero_si256()
+#define vc_add(c, m) _mm256_sub_epi32((c), (m))
+#define vc_sum(c) tp_avx2_sum_of(c)
+/* elements j, j + 1 .. join their partial sums */
+#define vf_add_span(acc, j, a) ((acc) = vf_add((acc), (a)))
+#define vf_square_span(acc, j, a) ((acc) = vf_fma((a), (a), (acc)))
 
 TP_INLINE __m256i tp_avx2_mask(uint32_t n) {
     static const int32_t table[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -105,4 +164,21 @@ TP_INLINE uint32_t tp_avx2_sift(float *value, uint32_t *at, __m256 d, const uint
     keep &= (1u << n) - 1u;
     uint32_t low = tp_avx2_sift_half(value, at, _mm256_castps256_ps128(d), index, keep & 15u);
     return low + tp_avx2_sift_half(value + low, at + low, _mm256_extractf128_ps(d, 1), index + 4, keep >> 4);
+}
+
+#define TP_AVX2_ACROSS(name, op)                                                             \
+    TP_INLINE uint32_t name(__m256i a) {                                                     \
+        __m128i s = op(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));           \
+        s = op(s, _mm_shuffle_epi32(s, 0x4e));                                               \
+        return (uint32_t)_mm_cvtsi128_si32(op(s, _mm_shuffle_epi32(s, 0xb1)));               \
+    }
+TP_AVX2_ACROSS(tp_avx2_sum_of, _mm_add_epi32)
+TP_AVX2_ACROSS(tp_avx2_min_of, _mm_min_epu32)
+TP_AVX2_ACROSS(tp_avx2_max_of, _mm_max_epu32)
+#undef TP_AVX2_ACROSS
+
+TP_INLINE float tp_avx2_largest(__m256 a) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }

@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) _mm512_mask_blend_ps((__mmask16)((first) ? 0xffffu : 0u), (b), (a))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) _mm512_or_ps((a), (b)) /* bits */
+#define vw_count(a) ((uint32_t)__builtin_popcount(_mm512_cmp_ps_mask((a), _mm512_setzero_ps(), _CMP_NEQ_UQ))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_avx512_transpose(r)
 /* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
 #define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))
@@ -45,6 +47,61 @@
 #define vt_tree(a) tp_avx512_tree_pair(a)
 #define vt_twice(p) vt_row(p)
 #define vt_store_halves(p, q, a) (vf_store((p), _mm512_castps512_ps256(a)), vf_store((q), _mm512_extractf32x8_ps((a), 1)))
+
+#define TP_SPAN 16
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_sub(a, b) _mm512_sub_ps((a), (b))
+#define ve_mul(a, b) _mm512_mul_ps((a), (b))
+#define ve_div(a, b) _mm512_div_ps((a), (b))
+#define ve_fma(a, b, c) vw_fma((a), (b), (c))
+#define ve_neg(a) _mm512_xor_ps((a), _mm512_set1_ps(-0.0f))
+#define ve_abs(a) _mm512_abs_ps(a)
+#define ve_if(m, a, b) _mm512_mask_blend_ps((m), (b), (a))
+/* a < b ? a : b, a > b ? a : b: with a NaN, b */
+#define ve_min(a, b) _mm512_min_ps((a), (b))
+#define ve_max(a, b) _mm512_max_ps((a), (b))
+#define ve_only(m, a) _mm512_maskz_mov_ps((m), (a))
+#define ve_first(a) _mm512_cvtss_f32(a)
+#define ve_max_of(a) _mm512_reduce_max_ps(a)
+#define ve_of(u) _mm512_castsi512_ps(u)
+#define ve_of_int(u) _mm512_cvtepi32_ps(u)
+#define vu __m512i
+#define vu_set1(a) _mm512_set1_epi32((int)(a))
+#define vu_bits(a) _mm512_castps_si512(a)
+#define vu_abs(a) _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff))
+#define vu_and(a, b) _mm512_and_si512((a), (b))
+#define vu_or(a, b) _mm512_or_si512((a), (b))
+#define vu_shl(a, n) _mm512_slli_epi32((a), (n))
+#define vu_shr(a, n) _mm512_srli_epi32((a), (n))
+#define vu_add(a, b) _mm512_add_epi32((a), (b))
+#define vu_sub(a, b) _mm512_sub_epi32((a), (b))
+#define vu_min(a, b) _mm512_min_epu32((a), (b))
+#define vu_max(a, b) _mm512_max_epu32((a), (b))
+#define vu_count(a, m) _mm512_mask_sub_epi32((a), (m), (a), _mm512_set1_epi32(-1))
+#define vu_min_of(a) _mm512_reduce_min_epu32(a)
+#define vu_max_of(a) _mm512_reduce_max_epu32(a)
+#define vm __mmask16
+/* a > b, both below 2^31 */
+#define vm_above(a, b) _mm512_cmpgt_epu32_mask((a), (b))
+#define vm_lt(a, b) _mm512_cmp_ps_mask((a), (b), _CMP_LT_OQ)
+#define vm_le(a, b) _mm512_cmp_ps_mask((a), (b), _CMP_LE_OQ)
+#define vm_not_le(a, b) _mm512_cmp_ps_mask((a), (b), _CMP_NLE_UQ)
+#define vm_nan(a) _mm512_cmp_ps_mask((a), (a), _CMP_UNORD_Q)
+#define vm_first(n) ((__mmask16)tp_avx512_mask(n))
+#define vm_except(a, b) ((__mmask16)((a) & ~(b)))
+#define vc uint32_t /* counting bits of a mask is cheaper than summing lanes */
+#define vc_zero() 0u
+#define vc_add(c, m) ((c) + (uint32_t)__builtin_popcount(m))
+#define vc_sum(c) (c)
+/* elements j, j + 1 .. join their partial sums */
+#define vf_add_span(acc, j, a) ((acc) = vf_add(vf_add((acc), _mm512_castps512_ps256(a)), _mm512_extractf32x8_ps((a), 1)))
+#define vf_square_span(acc, j, a) ((acc) = tp_avx512_squares((acc), _mm512_castps512_ps256(a), _mm512_extractf32x8_ps((a), 1)))
 
 /* the first n lanes */
 TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
@@ -109,4 +166,8 @@ TP_INLINE uint32_t tp_avx512_sift(float *value, uint32_t *at, __m512 d, const ui
     _mm512_storeu_ps(value, _mm512_maskz_compress_ps(keep, d));
     _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(keep, _mm512_loadu_si512(index)));
     return (uint32_t)__builtin_popcount(keep);
+}
+
+TP_INLINE __m256 tp_avx512_squares(__m256 acc, __m256 low, __m256 high) {
+    return _mm256_fmadd_ps(high, high, _mm256_fmadd_ps(low, low, acc));
 }

@@ -27,6 +27,8 @@
 #define vw_select(first, a, b) vbslq_f32(vdupq_n_u32((first) ? 0xffffffffu : 0u), (a), (b))
 
 #define TP_VECTORS 32 /* registers */
+#define vw_or(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b))) /* bits */
+#define vw_count(a) (4u - vaddvq_u32(vshrq_n_u32(vceqzq_f32(a), 31))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
 
@@ -44,6 +46,61 @@
 #define vt_tree(a) vf_tree(a)
 #define vt_twice(p) ((tp_neon_pair){{vld1q_f32(p), vld1q_f32(p)}})
 #define vt_store_halves(p, q, a) (vst1q_f32((p), (a).v[0]), vst1q_f32((q), (a).v[1]))
+
+#define TP_SPAN 4
+#define ve vw
+#define ve_load(p) vw_load(p)
+#define ve_load_part(p, n) vw_load_part((p), (n))
+#define ve_store(p, a) vw_store((p), (a))
+#define ve_store_part(p, a, n) vw_store_part((p), (a), (n))
+#define ve_set1(a) vw_set1(a)
+#define ve_add(a, b) vw_add((a), (b))
+#define ve_sub(a, b) vsubq_f32((a), (b))
+#define ve_mul(a, b) vmulq_f32((a), (b))
+#define ve_div(a, b) vdivq_f32((a), (b))
+#define ve_fma(a, b, c) vw_fma((a), (b), (c))
+#define ve_neg(a) vnegq_f32(a)
+#define ve_abs(a) vabsq_f32(a)
+#define ve_if(m, a, b) vbslq_f32((m), (a), (b))
+/* a < b ? a : b, a > b ? a : b: with a NaN, b */
+#define ve_min(a, b) vbslq_f32(vcltq_f32((a), (b)), (a), (b))
+#define ve_max(a, b) vbslq_f32(vcgtq_f32((a), (b)), (a), (b))
+#define ve_only(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
+#define ve_first(a) vgetq_lane_f32((a), 0)
+#define ve_max_of(a) vmaxvq_f32(a)
+#define ve_of(u) vreinterpretq_f32_u32(u)
+#define ve_of_int(u) vcvtq_f32_s32(vreinterpretq_s32_u32(u))
+#define vu uint32x4_t
+#define vu_set1(a) vdupq_n_u32(a)
+#define vu_bits(a) vreinterpretq_u32_f32(a)
+#define vu_abs(a) vreinterpretq_u32_f32(vabsq_f32(a))
+#define vu_and(a, b) vandq_u32((a), (b))
+#define vu_or(a, b) vorrq_u32((a), (b))
+#define vu_shl(a, n) vshlq_n_u32((a), (n))
+#define vu_shr(a, n) vshrq_n_u32((a), (n))
+#define vu_add(a, b) vaddq_u32((a), (b))
+#define vu_sub(a, b) vsubq_u32((a), (b))
+#define vu_min(a, b) vminq_u32((a), (b))
+#define vu_max(a, b) vmaxq_u32((a), (b))
+#define vu_count(a, m) vsubq_u32((a), (m))
+#define vu_min_of(a) vminvq_u32(a)
+#define vu_max_of(a) vmaxvq_u32(a)
+#define vm uint32x4_t
+/* a > b, both below 2^31 */
+#define vm_above(a, b) vcgtq_u32((a), (b))
+#define vm_lt(a, b) vcltq_f32((a), (b))
+#define vm_le(a, b) vcleq_f32((a), (b))
+#define vm_not_le(a, b) vmvnq_u32(vcleq_f32((a), (b)))
+#define vm_nan(a) vmvnq_u32(vceqq_f32((a), (a)))
+#define vm_first(n) tp_neon_quad_mask(n)
+#define vm_except(a, b) vbicq_u32((a), (b))
+#define vc uint32x4_t
+#define vc_zero() vdupq_n_u32(0)
+#define vc_add(c, m) vsubq_u32((c), (m))
+#define vc_sum(c) vaddvq_u32(c)
+/* elements j, j + 1 .. join their partial sums */
+#define vf_add_span(acc, j, a) ((acc) = tp_neon_add_quad((acc), (j), (a)))
+#define vf_square_span(acc, j, a) ((acc) = tp_neon_add_square((acc), (j), (a)))
 
 typedef struct tp_neon_pair {
     float32x4_t v[2];
@@ -119,4 +176,26 @@ TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const
     vst1q_f32(value, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(d), bytes)));
     vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(vld1q_u32(index)), bytes)));
     return (uint32_t)__builtin_popcount(keep);
+}
+
+/* the first n lanes */
+TP_INLINE uint32x4_t tp_neon_quad_mask(uint32_t n) {
+    static const uint32_t table[8] = {~0u, ~0u, ~0u, ~0u, 0, 0, 0, 0};
+    return vld1q_u32(table + 4 - n);
+}
+TP_INLINE tp_neon_pair tp_neon_add_quad(tp_neon_pair acc, uint32_t j, float32x4_t a) {
+    if ((j & 4u) == 0) {
+        acc.v[0] = vaddq_f32(acc.v[0], a);
+    } else {
+        acc.v[1] = vaddq_f32(acc.v[1], a);
+    }
+    return acc;
+}
+TP_INLINE tp_neon_pair tp_neon_add_square(tp_neon_pair acc, uint32_t j, float32x4_t a) {
+    if ((j & 4u) == 0) {
+        acc.v[0] = vfmaq_f32(acc.v[0], a, a);
+    } else {
+        acc.v[1] = vfmaq_f32(acc.v[1], a, a);
+    }
+    return acc;
 }

@@ -25,6 +25,61 @@
 #define vw_store_part(p, a, n) tp_vs_store_part((p), (a), (n))
 #define vw_select(first, a, b) tp_vs_select((first), (a), (b))
 
+/* element by element: one at a time, which compilers turn into what the target has, and small cores run as it stands */
+#define TP_SPAN 1
+#define ve float
+#define ve_load(p) (*(p))
+#define ve_load_part(p, n) (*(p))
+#define ve_store(p, a) (*(p) = (a))
+#define ve_store_part(p, a, n) (*(p) = (a))
+#define ve_set1(a) (a)
+#define ve_add(a, b) ((a) + (b))
+#define ve_sub(a, b) ((a) - (b))
+#define ve_mul(a, b) ((a) * (b))
+#define ve_div(a, b) ((a) / (b))
+#define ve_fma(a, b, c) TP_FMA((a), (b), (c))
+#define ve_neg(a) (-(a))
+#define ve_abs(a) tp_abs(a)
+#define ve_if(m, a, b) ((m) ? (a) : (b))
+/* a < b ? a : b, a > b ? a : b: with a NaN, b */
+#define ve_min(a, b) ((a) < (b) ? (a) : (b))
+#define ve_max(a, b) ((a) > (b) ? (a) : (b))
+#define ve_only(m, a) ((m) ? (a) : 0.0f)
+#define ve_first(a) (a)
+#define ve_max_of(a) (a)
+#define ve_of(u) tp_f32_from_bits(u)
+#define ve_of_int(u) ((float)(int32_t)(u))
+#define vu uint32_t
+#define vu_set1(a) (a)
+#define vu_bits(a) tp_f32_bits(a)
+#define vu_abs(a) (tp_f32_bits(a) & 0x7fffffffu)
+#define vu_and(a, b) ((a) & (b))
+#define vu_or(a, b) ((a) | (b))
+#define vu_shl(a, n) ((a) << (n))
+#define vu_shr(a, n) ((a) >> (n))
+#define vu_add(a, b) ((a) + (b))
+#define vu_sub(a, b) ((a) - (b))
+#define vu_min(a, b) tp_min_u32((a), (b))
+#define vu_max(a, b) tp_max_u32((a), (b))
+#define vu_count(a, m) ((a) + ((m) ? 1u : 0u))
+#define vu_min_of(a) (a)
+#define vu_max_of(a) (a)
+#define vm bool
+#define vm_above(a, b) ((a) > (b))
+#define vm_lt(a, b) ((a) < (b))
+#define vm_le(a, b) ((a) <= (b))
+#define vm_not_le(a, b) (!((a) <= (b)))
+#define vm_nan(a) ((a) != (a))
+#define vm_first(n) ((n) > 0)
+#define vm_except(a, b) ((a) && !(b))
+#define vc uint32_t
+#define vc_zero() 0u
+#define vc_add(c, m) ((c) + ((m) ? 1u : 0u))
+#define vc_sum(c) (c)
+/* elements j, j + 1 .. join their partial sums */
+#define vf_add_span(acc, j, a) ((acc).v[(j) & 7u] += (a))
+#define vf_square_span(acc, j, a) ((acc).v[(j) & 7u] = TP_FMA((a), (a), (acc).v[(j) & 7u]))
+
 #ifndef TINYPROP_TP_SIMD_SCALAR_H
 #define TINYPROP_TP_SIMD_SCALAR_H
 typedef struct tp_vs {

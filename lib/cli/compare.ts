@@ -24,6 +24,7 @@ export interface CompareFlags extends DataFlags, RecipeFlags {
   augment?: string;
   report?: string;
   jobs: number;
+  threads: number;
 }
 
 /** One run as printed under `--json`. */
@@ -87,6 +88,7 @@ async function runOne(
   const model = Model.fromJSON(json);
   const warnings: string[] = [];
   try {
+    model.threads = flags.threads;
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const run = new Trainer(model, recipeOf(method, flags, seed)).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
       epochs: flags.epochs,

@@ -25,6 +25,7 @@ export function demoCommand(flags: DemoFlags, context: Context): CommandResult {
     momentum: 0,
     weightDecay: 0,
     jobs: 1,
+    threads: 1,
     ...(flags.report !== false && { report: flags.report }),
   };
   return compareCommand(compare, context, 'tinyprop: five ways to train on handwritten digits');

@@ -12,6 +12,7 @@ import { effortOf, readTrainingMeta } from './training-meta';
 export interface EvalFlags extends DataFlags {
   model: string;
   split: 'test' | 'train';
+  threads: number;
 }
 
 /** The part of the data that was asked for. */
@@ -28,6 +29,7 @@ export async function evalCommand(flags: EvalFlags, context: Context): CommandRe
   try {
     const meta = readDataMeta(model.meta);
     const data = partOf(await loadWith(flags, meta.normalization, context), flags.split, flags.data);
+    model.threads = flags.threads;
     const started = performance.now();
     const { accuracy, loss: value, confusion, n } = await model.evaluate(data, { signal });
     const seconds = (performance.now() - started) / 1000;

@@ -51,6 +51,12 @@ export function freezeFlag(text: string): string[] | { allButLast: number } {
   return { allButLast: Number(n) };
 }
 
+/** `--threads`: shared by the samples of a batch or of an evaluation. */
+export function addThreadsFlag(command: Command): Command {
+  const parser = numberFlag('an integer from 1 to 64', (v) => Number.isInteger(v) && v >= 1 && v <= 64);
+  return command.option('--threads <n>', 'threads that share a batch or an evaluation; results do not depend on it', parser, 1);
+}
+
 /** The options every command has. */
 export function addOutputFlags(command: Command, events: boolean): Command {
   const json = new Option('--json', 'print one JSON document on stdout');

@@ -20,6 +20,7 @@ export interface TrainFlags extends DataFlags, RecipeFlags {
   policy: string;
   seed: number;
   augment?: string;
+  threads: number;
   out?: string;
   init?: string;
   resume?: string;
@@ -40,6 +41,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
     const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
     adapt(model, flags, split);
+    model.threads = flags.threads;
     model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
     out.note(`${describeData(split)}\n${count(model.parameterCount)} parameters, policy ${flags.policy}, ${describeFlags(flags)}, seed ${flags.seed}`);
     const run = new Trainer(model, recipe).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {

@@ -83,7 +83,7 @@ describe('wrong arguments', () => {
     expect(codeOf(() => new (addon().Net)(any({ ...native, nodes: [1] }), null))).toBe('ERR_TINYPROP_ARG');
     expect(codeOf(() => new (addon().Net)({ ...native, nodes: new Array(513).fill(native.nodes[0]) }, null))).toBe('ERR_TINYPROP_LIMIT');
     expect(codeOf(() => new (addon().Net)({ ...native, nodes: [{ ...native.nodes[0]!, name: 'x'.repeat(32) }] }, null))).toBe('ERR_TINYPROP_MODEL');
-    expect(codeOf(() => new (addon().Net)(native, null, 'no-such-kernels'))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => new (addon().Net)(native, null, { kernels: 'no-such-kernels' }))).toBe('ERR_TINYPROP_ARG');
   });
 });
 

@@ -84,27 +84,25 @@ export class NativeCore implements Core {
   private readonly outputs: number;
   private readonly inputs: number;
   private readonly stats: Uint8Array;
-  private readonly order: string[];
-  private events: LayerTrace[] = [];
+  private events: { sample: number; trace: LayerTrace }[] = [];
 
   constructor(model: FixtureModel, recipe: OracleRecipe, tensors: Tensors, kernels?: string) {
-    this.net = new (addon().Net)(nativeModel(model), nativeRecipe(recipe), ...(kernels === undefined ? [] : [kernels]));
+    this.net = new (addon().Net)(nativeModel(model), nativeRecipe(recipe), ...(kernels === undefined ? [] : [{ kernels }]));
     this.net.init();
     writeTensors(this.net, tensors);
     const plan = this.net.plan();
     this.inputs = plan.inputs;
     this.outputs = plan.outputs;
     this.stats = new Uint8Array(plan.statsBytes);
-    this.order = model.nodes.map((node) => node.name);
     this.net.setTrace((event) => this.onTrace(event));
   }
 
   private onTrace(event: NativeTrace): void {
     if (event.delta) {
-      const { node: name, n, k, l1, ymax, delta } = event;
-      this.events.push({ node: name, layer: event.layer + 1, n, k, l1, ymax, delta, kept: new Float32Array() });
+      const { node: name, sample, n, k, l1, ymax, delta } = event;
+      this.events.push({ sample, trace: { node: name, layer: event.layer + 1, n, k, l1, ymax, delta, kept: new Float32Array() } });
     } else {
-      this.events[this.events.length - 1]!.kept = event.kept!;
+      this.events[this.events.length - 1]!.trace.kept = event.kept!;
     }
   }
 
@@ -149,16 +147,10 @@ export class NativeCore implements Core {
     return { loss: loss! / samples.length, alpha: NaN, trained: trained!, macs: { forward: forward!, dw: dw!, dx: dx! } };
   }
 
-  /** The events of one sample descend through the graph; a step back up starts the next sample. */
+  /** Samples of a batch may go through the layers together. */
   private bySample(): LayerTrace[][] {
-    const samples: LayerTrace[][] = [];
-    let last = -1;
-    for (const event of this.events) {
-      const index = this.order.indexOf(event.node);
-      if (last < 0 || index >= last) samples.push([]);
-      samples[samples.length - 1]!.push(event);
-      last = index;
-    }
-    return samples;
+    const samples = new Map<number, LayerTrace[]>();
+    for (const { sample, trace } of this.events) samples.set(sample, [...(samples.get(sample) ?? []), trace]);
+    return [...samples.keys()].sort((a, b) => a - b).map((sample) => samples.get(sample)!);
   }
 }

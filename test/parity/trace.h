@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parity trace: an MLP and a CNN trained under every policy, optimizer and batch size. Every row ends in a hash over
+/* The parity trace: an MLP, a CNN, MobileNetV2 blocks and a 1-D CNN trained under every policy, optimizer and batch size. Every row ends in a hash over
  * the records of all steps and the weights along the way, which must be the same on every machine (docs/NUMERICS.md).
  * Include after csrc/tinyprop.c. Static memory only: it also runs on a microcontroller. */
 #ifndef TINYPROP_PARITY_TRACE_H
@@ -11,9 +11,12 @@ typedef struct tp_parity_row {
     uint64_t hash;
 } tp_parity_row;
 
-enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 128, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 16, TP_PARITY_ARENA = 48 * 1024 };
+enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 4 };
+#ifndef TP_PARITY_ARENA
+#define TP_PARITY_ARENA (64 * 1024)
+#endif
 
-/* Wire ids: 1 dense, 2 conv2d, 4 depthwise_conv2d, 5 max_pool2d, 8 relu, 9 relu6, 10 leaky_relu, 11 sigmoid,
+/* Wire ids: 1 dense, 2 conv2d, 3 conv1d, 4 depthwise_conv2d, 5 max_pool2d, 6 avg_pool2d, 7 global_avg_pool, 8 relu, 9 relu6, 10 leaky_relu, 11 sigmoid,
  * 12 tanh, 13 batch_norm, 14 add, 15 flatten, 16 dropout */
 static const tp_node tp_parity_mlp[] = {
     {.name = "d1", .op = 1, .in = {TP_INPUT, TP_NONE}, .units = 24},
@@ -40,6 +43,53 @@ static const tp_node tp_parity_cnn[] = {
     {.name = "r3", .op = 8, .in = {8, TP_NONE}},
     {.name = "flat", .op = 15, .in = {9, TP_NONE}},
     {.name = "out", .op = 1, .in = {10, TP_NONE}, .units = TP_PARITY_CLASSES},
+};
+
+/* MobileNetV2: a stem, a block with a residual, one of stride 2, the head. */
+#define TP_PARITY_PW(name_, from, units_) {.name = name_, .op = 2, .in = {from, TP_NONE}, .units = units_, .kernel = {1, 1}, .stride = {1, 1}}
+#define TP_PARITY_DW(name_, from, units_, step) {.name = name_, .op = 4, .in = {from, TP_NONE}, .units = units_, .kernel = {3, 3}, .stride = {step, step}, .padding = TP_PAD_EXPLICIT, .pad = {1, 1, 1, 1}}
+static const tp_node tp_parity_mobile[] = {
+    {.name = "stem", .op = 2, .in = {TP_INPUT, TP_NONE}, .units = 8, .kernel = {3, 3}, .stride = {1, 1}, .padding = TP_PAD_EXPLICIT, .pad = {1, 1, 1, 1}},
+    {.name = "r0", .op = 9, .in = {0, TP_NONE}},
+    TP_PARITY_PW("e1", 1, 24),
+    {.name = "r1", .op = 9, .in = {2, TP_NONE}},
+    TP_PARITY_DW("w1", 3, 24, 1),
+    {.name = "r2", .op = 9, .in = {4, TP_NONE}},
+    TP_PARITY_PW("p1", 5, 8),
+    {.name = "sum", .op = 14, .in = {1, 6}},
+    TP_PARITY_PW("e2", 7, 17),
+    {.name = "r3", .op = 9, .in = {8, TP_NONE}},
+    TP_PARITY_DW("w2", 9, 17, 2),
+    {.name = "r4", .op = 9, .in = {10, TP_NONE}},
+    TP_PARITY_PW("p2", 11, 12),
+    TP_PARITY_PW("head", 12, 33),
+    {.name = "r5", .op = 9, .in = {13, TP_NONE}},
+    {.name = "pool", .op = 7, .in = {14, TP_NONE}},
+    {.name = "out", .op = 1, .in = {15, TP_NONE}, .units = TP_PARITY_CLASSES},
+};
+
+static const tp_node tp_parity_wave[] = {
+    {.name = "c1", .op = 3, .in = {TP_INPUT, TP_NONE}, .units = 8, .kernel = {1, 5}, .stride = {1, 2}, .padding = TP_PAD_SAME},
+    {.name = "r1", .op = 8, .in = {0, TP_NONE}},
+    {.name = "c2", .op = 3, .in = {1, TP_NONE}, .units = 16, .kernel = {1, 9}, .stride = {1, 1}, .padding = TP_PAD_SAME},
+    {.name = "r2", .op = 8, .in = {2, TP_NONE}},
+    {.name = "pool", .op = 6, .in = {3, TP_NONE}, .kernel = {1, 2}, .stride = {1, 2}},
+    {.name = "flat", .op = 15, .in = {4, TP_NONE}},
+    {.name = "out", .op = 1, .in = {5, TP_NONE}, .units = TP_PARITY_CLASSES},
+};
+
+static const struct {
+    const char *name;
+    const tp_node *nodes;
+    uint32_t n_nodes, steps;
+    tp_shape input;
+} tp_parity_graph[TP_PARITY_GRAPHS] = {
+#define TP_PARITY_GRAPH(name, steps, ...) {#name, tp_parity_##name, sizeof tp_parity_##name / sizeof(tp_node), steps, __VA_ARGS__}
+    TP_PARITY_GRAPH(mlp, 240, {1, 1, 30, 1}),
+    TP_PARITY_GRAPH(cnn, 60, {8, 8, 2, 3}),
+    TP_PARITY_GRAPH(mobile, 60, {8, 8, 3, 3}),
+    TP_PARITY_GRAPH(wave, 60, {1, 32, 3, 2}),
+#undef TP_PARITY_GRAPH
 };
 
 static union {
@@ -87,17 +137,18 @@ static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     return r;
 }
 
-/* Trains one row with these kernels; 0 is no hash: something failed. */
-static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k) {
-    bool mlp = row->graph[0] == 'm';
-    uint32_t steps = mlp ? 240 : 60, at = 0;
-    tp_model m = {mlp ? tp_parity_mlp : tp_parity_cnn, mlp ? sizeof tp_parity_mlp / sizeof(tp_node) : sizeof tp_parity_cnn / sizeof(tp_node),
-                  mlp ? (tp_shape){1, 1, 30, 1} : (tp_shape){8, 8, 2, 3}, TP_F32, 1};
+/* Trains one row with these kernels and options; 0 is no hash: something failed. */
+static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel) {
+    uint32_t graph = 0, at = 0;
+    while (graph < TP_PARITY_GRAPHS - 1u && !tp_text_equal(tp_parity_graph[graph].name, row->graph)) { graph++; }
+    uint32_t steps = tp_parity_graph[graph].steps;
+    tp_model m = {tp_parity_graph[graph].nodes, tp_parity_graph[graph].n_nodes, tp_parity_graph[graph].input, TP_F32, 1};
     tp_recipe r = tp_parity_recipe(row, steps);
     tp_plan *plan = &tp_parity_plan.plan;
     tp_net net;
-    if (tp_plan_make(&m, &r, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
+    if (tp_plan_make_with(&m, &r, options, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
     if (tp_net_open(&net, plan, tp_parity_arena, sizeof tp_parity_arena, k) != TP_OK || tp_net_init(&net) != TP_OK) { return 0; }
+    if (parallel != NULL) { net.parallel = *parallel; }
     tp_parity_data(plan->n_in);
     uint64_t hash = 0xcbf29ce484222325u;
     for (uint32_t i = 0; i < steps; i++) {
@@ -118,16 +169,15 @@ static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k) {
 
 /* Row number `index`; false past the last. */
 static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
-    static const char *const graph[2] = {"mlp", "cnn"};
     uint32_t policies = 0, optimizers = 0;
     while (tp_list_name(TP_LIST_POLICY, policies, NULL) != NULL) { policies++; }
     while (tp_list_name(TP_LIST_OPTIMIZER, optimizers, NULL) != NULL) { optimizers++; }
     row->batch = index % 2u == 0 ? 1u : 4u;
     row->optimizer = tp_list_name(TP_LIST_OPTIMIZER, index / 2u % optimizers, NULL);
     row->policy = tp_list_name(TP_LIST_POLICY, index / 2u / optimizers % policies, NULL);
-    row->graph = graph[index / 2u / optimizers / policies % 2u];
+    row->graph = tp_parity_graph[index / 2u / optimizers / policies % TP_PARITY_GRAPHS].name;
     row->hash = 0;
-    return index < 4u * optimizers * policies;
+    return index < 2u * TP_PARITY_GRAPHS * optimizers * policies;
 }
 
 #endif /* TINYPROP_PARITY_TRACE_H */

@@ -92,11 +92,12 @@ static void tp_depthwise(void) {
     }
 }
 
-int main(void) {
+/* An argument: that instruction set alone. */
+int main(int argc, char **argv) {
     bool usable = false;
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
         char name[64];
-        if (!usable) { continue; }
+        if (!usable || (argc > 1 && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0)) { continue; }
         snprintf(name, sizeof name, "tp_convolutions_%s", tp_kernels_name(tp_under_test));
         tp_run(name, tp_convolutions);
         snprintf(name, sizeof name, "tp_depthwise_%s", tp_kernels_name(tp_under_test));

@@ -20,7 +20,32 @@ typedef struct tp_case {
     } region[TP_REGIONS];
 } tp_case;
 
+/* With the address sanitizer, guards may not even be read while a kernel runs. */
+#if defined(__clang__)
+#if __has_feature(address_sanitizer)
+#define TP_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define TP_ASAN
+#endif
+
+#ifdef TP_ASAN
+void __asan_poison_memory_region(const volatile void *at, size_t bytes);
+void __asan_unpoison_memory_region(const volatile void *at, size_t bytes);
+#else
+#define __asan_poison_memory_region(at, bytes) ((void)(at), (void)(bytes))
+#define __asan_unpoison_memory_region(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+static void tp_guards_open(tp_case *c) { __asan_unpoison_memory_region(c->memory, TP_MEMORY); }
+
+static void tp_guards_close(tp_case *c) {
+    __asan_poison_memory_region(c->memory, c->used + TP_GUARD);
+    for (uint32_t i = 0; i < c->regions; i++) { __asan_unpoison_memory_region(c->memory + c->region[i].at, c->region[i].bytes); }
+}
+
 static void *tp_region(tp_case *c, size_t bytes, bool input) {
+    tp_guards_open(c);
     size_t at = (c->used + TP_GUARD + 63u) / 64u * 64u + 4u * c->shift;
     if (at + bytes + TP_GUARD > TP_MEMORY || c->regions == TP_REGIONS) { abort(); }
     memset(c->memory + c->used, 0xa5, at + bytes + TP_GUARD - c->used);
@@ -46,6 +71,7 @@ static void tp_result_u32(tp_case *c, uint32_t value) { tp_result(c, &value, 4);
 /* Inputs are complete: remember them. */
 static void tp_ready(tp_case *c) {
     for (uint32_t i = 0; i < c->regions; i++) { c->region[i].hash = tp_hash(0, c->memory + c->region[i].at, c->region[i].bytes); }
+    tp_guards_close(c);
 }
 
 static bool tp_case_clean(const tp_case *c) {
@@ -62,10 +88,18 @@ static bool tp_case_clean(const tp_case *c) {
     return true;
 }
 
-/* --- one function a kernel --- */
+/* --- one function a kernel; TP_FLAT: of cost n and for any n, 0 too --- */
 
 typedef void tp_case_run(const tp_kernels *k, tp_case *c);
-#define TP_CASE(name) static void tp_case_##name(const tp_kernels *k, tp_case *c)
+#define TP_CASE(name)            \
+    enum { tp_flat_##name = 0 }; \
+    static void tp_case_##name(const tp_kernels *k, tp_case *c)
+#define TP_FLAT(name)            \
+    enum { tp_flat_##name = 1 }; \
+    static void tp_case_##name(const tp_kernels *k, tp_case *c)
+
+/* One of the elements, or 0. */
+static float tp_some(const tp_case *c, const float *x) { return c->n > 0 ? x[tp_random_below(c->n)] : 0.0f; }
 
 /* Rows and samples of a dense layer of n inputs: small ones, and some beyond what a block of a kernel holds. */
 static void tp_dense_sizes(const tp_case *c, uint32_t *rows, uint32_t *samples) {
@@ -124,75 +158,69 @@ TP_CASE(dense_sgd_f32) {
     k->dense_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, 0.125f, m, c->n, c->shift % 2u != 0);
 }
 
-TP_CASE(asum_f32) {
+TP_FLAT(asum_f32) {
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     tp_result_f32(c, k->asum_f32(x, c->n));
 }
 
-TP_CASE(finite_f32) {
+TP_FLAT(finite_f32) {
     float *x = tp_io(c, c->n);
-    if (c->n % 2u == 0) { x[tp_random_below(c->n)] = tp_f32_from_bits(tp_random() | 0x7f800000u); }
+    if (c->n > 0 && c->n % 2u == 0) { x[tp_random_below(c->n)] = tp_f32_from_bits(tp_random() | 0x7f800000u); }
     tp_ready(c);
     tp_result_u32(c, k->finite_f32(x, c->n) ? 1u : 0u);
 }
 
-TP_CASE(axpy_f32) {
+TP_FLAT(axpy_f32) {
     float *y = tp_io(c, c->n);
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     k->axpy_f32(y, tp_random_kind(c->kind), x, c->n);
 }
 
-TP_CASE(add_f32) {
+TP_FLAT(add_f32) {
     float *y = tp_io(c, c->n);
     const float *x = tp_in(c, c->n);
     tp_ready(c);
     k->add_f32(y, x, c->n);
 }
 
-TP_CASE(finish_f32) {
+TP_FLAT(finish_f32) {
     float *y = tp_io(c, c->n);
     tp_ready(c);
     k->finish_f32(y, c->n);
 }
 
-TP_CASE(sgd_f32) {
+TP_FLAT(sgd_f32) {
     float *w = tp_io(c, c->n);
     const float *g = tp_in(c, c->n);
     tp_ready(c);
     k->sgd_f32(w, tp_random_kind(c->kind), g, c->n);
 }
 
-TP_CASE(momentum_f32) {
+TP_FLAT(momentum_f32) {
     float *w = tp_io(c, c->n), *v = tp_io(c, c->n);
     const float *g = tp_in(c, c->n);
     tp_ready(c);
     k->momentum_f32(w, v, 0.9f, tp_random_f32(), g, c->n);
 }
 
-TP_CASE(count_above_f32) {
+TP_FLAT(count_above_f32) {
     const float *x = tp_in(c, c->n);
-    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    uint32_t bits = tp_f32_bits(tp_some(c, x)) & 0x7fffffffu;
     tp_ready(c);
     tp_result_u32(c, k->count_above_f32(x, bits, c->n));
     tp_result_u32(c, k->count_above_f32(x, 0, c->n));
 }
 
-TP_CASE(max_bits_f32) {
-    const float *x = tp_in(c, c->n);
-    tp_ready(c);
-    tp_result_u32(c, k->max_bits_f32(x, c->n));
-}
-
-TP_CASE(mask_f32) {
+TP_FLAT(top_f32) {
     float *x = tp_io(c, c->n);
-    uint32_t bits = tp_f32_bits(x[tp_random_below(c->n)]) & 0x7fffffffu;
+    for (uint32_t i = 0; i < c->n && c->shift == 7u; i++) { x[i] = tp_random_below(2) == 0 ? x[i] : 0.0f; }
     tp_ready(c);
-    k->mask_f32(x, bits, tp_random_below(4), c->n);
+    k->top_f32(x, c->n, tp_random_below(c->n / (c->shift + 1u) + 2u));
 }
 
-TP_CASE(channel_asum_f32) {
+TP_FLAT(channel_asum_f32) {
     uint32_t positions = 1u + c->n % 9u;
     float *score = tp_io(c, c->n);
     const float *x = tp_in(c, positions * c->n);
@@ -200,7 +228,7 @@ TP_CASE(channel_asum_f32) {
     k->channel_asum_f32(score, x, positions, c->n);
 }
 
-TP_CASE(channel_sum_f32) {
+TP_FLAT(channel_sum_f32) {
     uint32_t positions = 1u + c->n % 9u;
     float *sum = tp_io(c, c->n);
     const float *x = tp_in(c, positions * c->n);
@@ -208,62 +236,104 @@ TP_CASE(channel_sum_f32) {
     k->channel_sum_f32(sum, x, positions, c->n);
 }
 
+TP_FLAT(mask_channels_f32) {
+    uint32_t positions = 1u + c->n % 9u;
+    float *x = tp_io(c, positions * c->n), *score = tp_io(c, c->n);
+    for (uint32_t i = 0; i < c->n; i++) { score[i] = tp_random_below(2) == 0 ? score[i] : tp_random_below(2) == 0 ? 0.0f : -0.0f; }
+    tp_ready(c);
+    k->mask_channels_f32(x, score, positions, c->n);
+}
+
 /* Element-wise forms also run in place. */
 static float *tp_target(tp_case *c, float *x) { return c->n % 2u == 0 ? x : tp_io(c, c->n); }
-
-TP_CASE(clamp_f32) {
-    float *x = tp_io(c, c->n), *y = tp_target(c, x);
-    tp_ready(c);
-    k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
-}
-
-TP_CASE(clamp_back_f32) {
-    float *d = tp_io(c, c->n);
-    const float *y = tp_in(c, c->n);
-    tp_ready(c);
-    k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n);
-}
-
-TP_CASE(leaky_f32) {
-    float *x = tp_io(c, c->n), *y = tp_target(c, x);
-    tp_ready(c);
-    k->leaky_f32(y, x, 0.1f, c->n);
-}
-
-TP_CASE(leaky_back_f32) {
-    float *d = tp_io(c, c->n);
-    const float *y = tp_in(c, c->n);
-    tp_ready(c);
-    k->leaky_back_f32(d, y, 0.1f, c->n);
-}
 
 /* Arguments of exp and its kin: mostly of a size that matters. */
 static void tp_widen(tp_case *c, float *x) {
     for (uint32_t i = 0; i < c->n && c->kind == TP_KIND_PLAIN; i++) { x[i] *= (i & 1u) != 0 ? 8.0f : 120.0f; }
 }
 
-TP_CASE(sigmoid_f32) {
+/* Now and then a number that is none, or an infinity. */
+static void tp_spoil(tp_case *c, float *x) {
+    static const uint32_t bits[3] = {0x7fc00000u, 0x7f800000u, 0xff800000u};
+    for (uint32_t i = 0; i < c->n && c->shift == 3u; i++) {
+        if (tp_random_below(16) == 0) { x[i] = tp_f32_from_bits(bits[tp_random_below(3)]); }
+    }
+}
+
+TP_FLAT(clamp_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_spoil(c, x);
+    tp_ready(c);
+    k->clamp_f32(y, x, c->n % 3u == 0 ? 0.25f : tp_f32_from_bits(0x7f800000u), c->n);
+}
+
+TP_FLAT(leaky_f32) {
+    float *x = tp_io(c, c->n), *y = tp_target(c, x);
+    tp_spoil(c, x);
+    tp_ready(c);
+    k->leaky_f32(y, x, 0.1f, c->n);
+}
+
+TP_FLAT(sigmoid_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     k->sigmoid_f32(y, x, c->n);
 }
 
-TP_CASE(tanh_f32) {
+TP_FLAT(tanh_f32) {
     float *x = tp_io(c, c->n), *y = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     k->tanh_f32(y, x, c->n);
 }
 
-TP_CASE(softmax_f32) {
+/* Error, output, and both after it: what came back must be the sum of what was left. */
+static void tp_back_sum(const tp_kernels *k, tp_case *c, const float *d, float sum) {
+    float again = k->asum_f32(d, c->n);
+    tp_result_f32(c, sum);
+    TP_CHECKF(memcmp(&sum, &again, sizeof sum) == 0, "n %u kind %u: sum %a, of the result %a", c->n, c->kind, (double)sum, (double)again);
+}
+
+TP_FLAT(clamp_back_f32) {
+    float *d = tp_io(c, c->n), *y = tp_in(c, c->n);
+    tp_spoil(c, y);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->clamp_back_f32(d, y, c->n % 3u == 0 ? 0.5f : tp_f32_from_bits(0x7f800000u), c->n));
+}
+
+TP_FLAT(leaky_back_f32) {
+    float *d = tp_io(c, c->n), *y = tp_in(c, c->n);
+    tp_spoil(c, y);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->leaky_back_f32(d, y, 0.1f, c->n));
+}
+
+TP_FLAT(sigmoid_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->sigmoid_back_f32(d, y, c->n));
+}
+
+TP_FLAT(tanh_back_f32) {
+    float *d = tp_io(c, c->n);
+    const float *y = tp_in(c, c->n);
+    tp_ready(c);
+    tp_back_sum(k, c, d, k->tanh_back_f32(d, y, c->n));
+}
+
+TP_FLAT(softmax_f32) {
     float *x = tp_io(c, c->n), *p = tp_target(c, x);
     tp_widen(c, x);
+    tp_spoil(c, x);
     tp_ready(c);
     tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, c->n));
 }
 
-TP_CASE(bce_f32) {
+TP_FLAT(bce_f32) {
     float *z = tp_io(c, c->n), *d = tp_io(c, c->n);
     const float *t = tp_in(c, c->n);
     tp_widen(c, z);
@@ -271,7 +341,7 @@ TP_CASE(bce_f32) {
     tp_result_f32(c, k->bce_f32(c->n % 3u == 0 ? NULL : d, z, t, c->n));
 }
 
-TP_CASE(mse_f32) {
+TP_FLAT(mse_f32) {
     float *d = tp_io(c, c->n);
     const float *z = tp_in(c, c->n), *t = tp_in(c, c->n);
     tp_ready(c);
@@ -282,21 +352,14 @@ TP_CASE(mse_f32) {
 static tp_conv tp_common_geometry(void) {
     static const uint32_t side[8] = {1, 2, 3, 4, 5, 7, 9, 14}, in[8] = {3, 8, 9, 16, 24, 48, 96, 130}, out[8] = {6, 8, 16, 24, 32, 40, 49, 64};
     static const uint32_t kernel[5][2] = {{1, 1}, {1, 1}, {3, 3}, {1, 5}, {5, 5}};
-    tp_conv g = {0};
+    tp_conv g;
     do {
-        uint32_t k = tp_random_below(5), same = tp_random_below(3);
-        g.groups = 1;
-        g.kh = kernel[k][0];
-        g.kw = kernel[k][1];
-        g.sh = g.sw = 1u + (tp_random_below(3) == 0 ? 1u : 0u);
-        g.c_in = in[tp_random_below(8)];
-        g.c_out = out[tp_random_below(8)];
-        g.pad_top = same != 0 ? g.kh / 2u : 0u;
-        g.pad_left = same != 0 ? g.kw / 2u : 0u;
+        uint32_t k = tp_random_below(5), same = tp_random_below(3) != 0 ? 1u : 0u, stride = tp_random_below(3) == 0 ? 2u : 1u;
+        g = (tp_conv){0, 0, in[tp_random_below(8)], 0, 0, out[tp_random_below(8)], kernel[k][0], kernel[k][1], stride, stride, 0, 0, 1};
+        g.pad_top = same * (g.kh / 2u), g.pad_left = same * (g.kw / 2u);
         g.h = tp_max_u32(side[tp_random_below(8)], g.kh - g.pad_top);
         g.w = tp_max_u32(side[tp_random_below(8)], g.kw - g.pad_left);
-        g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u;
-        g.ow = (g.w + 2u * g.pad_left - g.kw) / g.sw + 1u;
+        g.oh = (g.h + 2u * g.pad_top - g.kh) / g.sh + 1u, g.ow = (g.w + 2u * g.pad_left - g.kw) / g.sw + 1u;
     } while (g.h + 2u * g.pad_top < g.kh || g.w + 2u * g.pad_left < g.kw || g.oh * g.ow * g.kh * g.kw * g.c_in * g.c_out > 150000u);
     return g;
 }
@@ -386,8 +449,9 @@ TP_CASE(channel_any_f32) {
 static const struct {
     const char *name;
     tp_case_run *run;
+    bool flat;
 } tp_cases[] = {
-#define TP_KERNEL(name, ret, params) {#name, tp_case_##name},
+#define TP_KERNEL(name, ret, params) {#name, tp_case_##name, tp_flat_##name != 0},
 #include "../../../csrc/kernel/tp_kernel_list.h"
 #undef TP_KERNEL
 };
@@ -404,18 +468,20 @@ static void tp_case_do(tp_case *c, const tp_kernels *k, uint32_t kernel, uint32_
     c->regions = 0;
     tp_random_state = ((uint64_t)kernel << 40) + ((uint64_t)n << 16) + (kind << 8) + shift;
     tp_cases[kernel].run(k, c);
+    tp_guards_open(c);
 }
 
 static uint32_t tp_kernel_number;
 
 static void tp_kernel_exact(void) {
     static _Alignas(TP_ALIGN) uint8_t memory[2][TP_MEMORY];
-    static const uint32_t shifts[4] = {0, 1, 3, 7}, large[6] = {97, 127, 128, 129, 255, 300};
+    static const uint32_t shifts[4] = {0, 1, 3, 7}, large[6] = {97, 127, 128, 129, 255, 300}, larger[4] = {255, 300, 1023, 4099};
+    const bool flat = tp_cases[tp_kernel_number].flat;
     tp_case want = {0}, got = {0};
     want.memory = memory[0];
     got.memory = memory[1];
-    for (uint32_t i = 1; i <= 76; i++) {
-        uint32_t n = i <= 70 ? i : large[i - 71u];
+    for (uint32_t i = flat ? 0 : 1; i <= (flat ? 134u : 76u); i++) {
+        uint32_t n = flat ? (i <= 130u ? i : larger[i - 131u]) : i <= 70 ? i : large[i - 71u];
         for (uint32_t s = 0; s < 4; s++) {
             for (uint32_t kind = 0; kind < TP_KINDS; kind++) {
                 tp_case_do(&want, tp_reference, tp_kernel_number, n, kind, shifts[s]);
@@ -428,11 +494,13 @@ static void tp_kernel_exact(void) {
     }
 }
 
-int main(void) {
+/* An argument: that instruction set alone. */
+int main(int argc, char **argv) {
     bool usable = false;
     tp_reference = tp_kernels_named("scalar") != NULL ? tp_kernels_named("scalar") : tp_kernels_named("soft");
     printf("# reference: %s\n", tp_kernels_name(tp_reference));
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
+        if (argc > 1 && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0) { continue; }
         if (!usable) {
             printf("# skipped: %s: this CPU does not run it\n", tp_kernels_name(tp_under_test));
             continue;

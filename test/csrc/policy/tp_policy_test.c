@@ -244,7 +244,7 @@ static void tp_recipes_refused(void) {
     TP_REFUSED(r.policy = 99, TP_E_ARG);
     TP_REFUSED(r.optimizer = 0, TP_E_ARG);
     TP_REFUSED(r.batch = 0, TP_E_RECIPE);
-    TP_REFUSED(r.numerics = 1, TP_E_RECIPE);
+    TP_REFUSED(r.numerics = 2, TP_E_RECIPE);
     TP_REFUSED(r.lr = 0.0f, TP_E_RECIPE);
     TP_REFUSED(r.lr = nan, TP_E_RECIPE);
     TP_REFUSED(r.lr = inf, TP_E_RECIPE);
