@@ -3,9 +3,9 @@
 #ifndef TINYPROP_BINDING_POOL_H
 #define TINYPROP_BINDING_POOL_H
 
+#include <pthread.h>
+
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -29,8 +29,9 @@ class Pool {
 
     const uint32_t size_;
     std::vector<std::thread> threads_; // all but the caller
-    std::mutex mutex_;
-    std::condition_variable wake_;
+    // Not std::condition_variable: its wait() needs the libstdc++ of gcc 12, Node that of gcc 8.
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
     std::atomic<uint32_t> round_{0};   // counts jobs: a thread sees a new number and works
     std::atomic<uint32_t> working_{0}; // threads that have not finished this round
     Task task_ = nullptr;

@@ -200,6 +200,7 @@ export class Model {
     return this.core.threads;
   }
 
+  /** Moves weights and training state to a net with that many threads. */
   set threads(n: number) {
     this.core.threads = n;
   }
