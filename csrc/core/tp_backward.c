@@ -42,9 +42,14 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
     float *l1 = tp_step_l1(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !s->k->finite_f32(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
-        tp_pass one = tp_pass_part(p, a, j, 1);
-        if (!summed) { l1[j] = s->k->asum_f32(one.d, p->n_out); }
-        tp_status status = tp_backward_choose(s, p, &one, l1[j], tp_step_loss(s)[j]);
+        tp_pass part;
+        const tp_pass *one = a;
+        if (a->n > 1) {
+            part = tp_pass_part(p, a, j, 1);
+            one = &part;
+        }
+        if (!summed) { l1[j] = s->k->asum_f32(one->d, p->n_out); }
+        tp_status status = tp_backward_choose(s, p, one, l1[j], tp_step_loss(s)[j]);
         if (status != TP_OK) { return status; }
     }
     return TP_OK;
@@ -75,17 +80,11 @@ static void tp_backward_add(const tp_step *s, const tp_plan_node *p, const tp_pa
     }
 }
 
-static tp_pass tp_backward_pass(const tp_step *s, uint32_t i) {
+static void tp_backward_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    tp_pass a = tp_step_pass(s, i);
-    a.d = tp_arena_f32(s->arena, p->err) + (size_t)s->first * p->n_out;
-    a.zeros = tp_policy_find(s->plan->recipe.policy)->zeros;
-    return a;
-}
-
-static void tp_backward_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_work work = {s, p, a, tp_layer_find(p->node.op)->errors, tp_step_parts(s, a->n, (uint64_t)p->macs_dx * a->n)};
-    tp_step_run(s, tp_work_samples, &work, work.parts);
+    tp_step_pass(a, s, i);
+    a->d = tp_arena_f32(s->arena, p->err) + (size_t)s->first * p->n_out;
+    a->zeros = tp_policy_find(s->plan->recipe.policy)->zeros;
 }
 
 static TP_NOINLINE void tp_backward_rows_part(const tp_work *w, uint32_t index) {
@@ -104,7 +103,11 @@ static void tp_backward_rows(void *argument, uint32_t index) {
 
 static void tp_backward_gradients(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_work work = {s, p, a, NULL, s->batch_one ? 1u : tp_step_parts(s, p->rows, (uint64_t)p->macs_dw * a->n)};
-    tp_step_run(s, tp_backward_rows, &work, work.parts);
+    if (work.parts == 1) {
+        tp_update_weights(s, p, a, 0, p->rows);
+    } else {
+        tp_step_run(s, tp_backward_rows, &work, work.parts);
+    }
 }
 
 /* Input errors of node i, and, unless they wait for the other layers, its parameters. */
@@ -114,7 +117,7 @@ static void tp_backward_node(const tp_step *s, const tp_plan_node *p, tp_pass *a
     if (ops->fused != NULL && gradients && p->trainable != 0 && s->batch_one && tp_update_is_plain(s->plan)) {
         ops->fused(s, p, a);
     } else {
-        if (a->dx[0] != NULL || a->dx[1] != NULL) { tp_backward_errors(s, p, a); }
+        if (a->dx[0] != NULL || a->dx[1] != NULL) { tp_step_op(s, p, a, ops->errors, p->macs_dx); }
         if (gradients && p->trainable != 0) { tp_backward_gradients(s, p, a); }
     }
     tp_backward_add(s, p, a);
@@ -129,7 +132,8 @@ static tp_status tp_backward(const tp_step *s, uint32_t *where) {
     for (uint32_t i = plan->n_nodes; i-- > plan->first_trainable;) {
         const tp_plan_node *p = &plan->node[i];
         if (p->backward == 0) { continue; }
-        tp_pass a = tp_backward_pass(s, i);
+        tp_pass a;
+        tp_backward_pass(&a, s, i);
         tp_status status = tp_backward_check(s, p, &a, summed == (int32_t)i);
         if (status != TP_OK) {
             *where = i;
@@ -145,7 +149,8 @@ static tp_status tp_backward(const tp_step *s, uint32_t *where) {
     for (uint32_t i = plan->n_nodes; i-- > plan->first_trainable && together && !s->batch_one;) {
         const tp_plan_node *p = &plan->node[i];
         if (p->backward == 0 || p->trainable == 0) { continue; }
-        tp_pass a = tp_backward_pass(s, i);
+        tp_pass a;
+        tp_backward_pass(&a, s, i);
         tp_backward_gradients(s, p, &a);
     }
     return TP_OK;

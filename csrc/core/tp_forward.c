@@ -17,19 +17,17 @@ static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32
 }
 
 /* Everything of a node's pass that both directions need. */
-static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
+static void tp_step_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    tp_pass a;
-    TP_MEMSET(&a, 0, sizeof a);
-    a.n = s->n;
-    a.sample = s->sample + s->first;
+    TP_MEMSET(a, 0, sizeof *a);
+    a->n = s->n;
+    a->sample = s->sample + s->first;
     for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
-        a.x[slot] = tp_step_act(s, p->node.in[slot]);
-        a.n_x[slot] = tp_step_elements(s, p->node.in[slot]);
+        a->x[slot] = tp_step_act(s, p->node.in[slot]);
+        a->n_x[slot] = tp_step_elements(s, p->node.in[slot]);
     }
-    a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
-    a.scratch = tp_step_scratch(s, p, 0);
-    return a;
+    a->y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
+    a->scratch = tp_step_scratch(s, p, 0);
 }
 
 /* Ops that take one sample at a time get them so. */
@@ -57,11 +55,7 @@ static uint32_t tp_step_parts(const tp_step *s, uint32_t items, uint64_t macs) {
 }
 
 static void tp_step_run(const tp_step *s, void (*task)(void *argument, uint32_t index), void *argument, uint32_t parts) {
-    if (parts == 1) {
-        task(argument, 0);
-    } else {
-        s->net->parallel.run(s->net->parallel.user, task, argument, parts);
-    }
+    s->net->parallel.run(s->net->parallel.user, task, argument, parts);
 }
 
 /* Part `index` of `parts` of `items` things begins here. */
@@ -91,14 +85,25 @@ static void tp_work_samples(void *argument, uint32_t index) {
     tp_control_leave(control);
 }
 
+/* An op over the samples of a pass, by as many threads as pay. */
+static void tp_step_op(const tp_step *s, const tp_plan_node *p, const tp_pass *a, void (*op)(const tp_step *s, const tp_plan_node *p, const tp_pass *a),
+                       uint32_t macs) {
+    tp_work work = {s, p, a, op, tp_step_parts(s, a->n, (uint64_t)macs * a->n)};
+    if (work.parts == 1) {
+        tp_step_each(s, p, a, op);
+    } else {
+        tp_step_run(s, tp_work_samples, &work, work.parts);
+    }
+}
+
 /* Node after node, not sample after sample: activations that are dead share their memory with others. */
 static void tp_forward(const tp_step *s) {
     for (uint32_t i = 0; i < s->plan->n_nodes; i++) {
         const tp_plan_node *p = &s->plan->node[i];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
-        tp_pass a = tp_step_pass(s, i);
-        tp_work work = {s, p, &a, tp_layer_find(p->node.op)->forward, tp_step_parts(s, a.n, (uint64_t)p->macs_forward * a.n)};
-        tp_step_run(s, tp_work_samples, &work, work.parts);
+        tp_pass a;
+        tp_step_pass(&a, s, i);
+        tp_step_op(s, p, &a, tp_layer_find(p->node.op)->forward, p->macs_forward);
     }
 }
 
