@@ -109,7 +109,8 @@ static void layer_close(layer_bench *l) {
 
 /* The pass backward over the layer alone, with the next set of errors. */
 static tp_pass layer_pass(layer_bench *l) {
-    tp_pass a = tp_backward_pass(&l->step, l->b.plan->n_nodes - 1u);
+    tp_pass a;
+    tp_backward_pass(&a, &l->step, l->b.plan->n_nodes - 1u);
     a.d = l->d[l->next++ % LAYER_SETS];
     a.zeros = l->zeros;
     return a;
@@ -127,7 +128,7 @@ static void layer_input_errors(void *user) {
     layer_bench *l = user;
     tp_pass a = layer_pass(l);
     tp_backward_targets(&l->step, layer_node(l), &a);
-    tp_backward_errors(&l->step, layer_node(l), &a);
+    tp_step_op(&l->step, layer_node(l), &a, tp_layer_find(layer_node(l)->node.op)->errors, layer_node(l)->macs_dx);
 }
 
 static void layer_gradients(void *user) {
@@ -138,7 +139,8 @@ static void layer_gradients(void *user) {
 
 static void layer_forward(void *user) {
     layer_bench *l = user;
-    tp_pass a = tp_step_pass(&l->step, l->b.plan->n_nodes - 1u);
+    tp_pass a;
+    tp_step_pass(&a, &l->step, l->b.plan->n_nodes - 1u);
     tp_step_each(&l->step, layer_node(l), &a, tp_layer_find(layer_node(l)->node.op)->forward);
 }
 
