@@ -58,7 +58,8 @@ static void layer_errors(layer_bench *l, double share, bool channels) {
 
 /* What tp_train_step makes of the state before it goes backward. */
 static tp_step layer_step(const layer_bench *l) {
-    tp_step s = tp_step_begin(&l->b.net);
+    tp_step s;
+    tp_step_open(&s, &l->b.net);
     s.x = l->x;
     s.training = true;
     s.batch_one = l->batch == 1;
