@@ -58,7 +58,8 @@ static void layer_errors(layer_bench *l, double share, bool channels) {
 
 /* What tp_train_step makes of the state before it goes backward. */
 static tp_step layer_step(const layer_bench *l) {
-    tp_step s = tp_step_begin(&l->b.net);
+    tp_step s;
+    tp_step_open(&s, &l->b.net);
     s.x = l->x;
     s.training = true;
     s.batch_one = l->batch == 1;
@@ -128,7 +129,7 @@ static void layer_input_errors(void *user) {
     layer_bench *l = user;
     tp_pass a = layer_pass(l);
     tp_backward_targets(&l->step, layer_node(l), &a);
-    tp_step_op(&l->step, layer_node(l), &a, tp_layer_find(layer_node(l)->node.op)->errors, layer_node(l)->macs_dx);
+    (void)tp_backward_errors(&l->step, layer_node(l), &a);
 }
 
 static void layer_gradients(void *user) {

@@ -27,6 +27,7 @@
 #include "core/tp_stats.c"
 #include "core/tp_backward.c"
 #include "core/tp_train.c"
+#include "core/tp_step.c"
 
 /* Keep and tell */
 #include "core/tp_blob.c"

@@ -23,8 +23,9 @@ export const errorCodes = {
   ERR_TINYPROP_LIMIT: 'a size exceeds a limit',
   ERR_TINYPROP_BUFFER: 'the output buffer is too small',
   ERR_TINYPROP_MODE: 'the net was opened for inference only',
-
   ERR_TINYPROP_BUSY: 'another fit is running on this model',
+  ERR_TINYPROP_STOPPED: 'a step was stopped in the middle (firmware)',
+
   ERR_TINYPROP_ABORTED: 'the operation was aborted',
   ERR_TINYPROP_CLOSED: 'the model was closed',
   ERR_TINYPROP_NATIVE: 'the native addon could not be loaded',

@@ -87,11 +87,16 @@ static void tp_backward_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     a->zeros = tp_policy_find(s->plan->recipe.policy)->zeros;
 }
 
+static bool tp_backward_errors(tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_work work = {s, p, a, tp_layer_find(p->node.op)->errors, 0, a->n, tp_step_parts(s, a->n, (uint64_t)p->macs_dx * a->n)};
+    return tp_step_samples(s, &work, 1);
+}
+
 static TP_NOINLINE void tp_backward_rows_part(const tp_work *w, uint32_t index) {
-    uint32_t first = tp_part_begin(w->p->rows, index, w->parts);
+    uint32_t first = tp_part_begin(w->items, index, w->parts);
     tp_pass a = *w->a;
     a.scratch = tp_step_scratch(w->s, w->p, index);
-    tp_update_weights(w->s, w->p, &a, first, tp_part_begin(w->p->rows, index + 1u, w->parts) - first);
+    tp_update_weights(w->s, w->p, &a, w->first + first, tp_part_begin(w->items, index + 1u, w->parts) - first);
 }
 
 static void tp_backward_rows(void *argument, uint32_t index) {
@@ -101,57 +106,83 @@ static void tp_backward_rows(void *argument, uint32_t index) {
     tp_control_leave(control);
 }
 
-static void tp_backward_gradients(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_work work = {s, p, a, NULL, s->batch_one ? 1u : tp_step_parts(s, p->rows, (uint64_t)p->macs_dw * a->n)};
-    if (work.parts == 1) {
-        tp_update_weights(s, p, a, 0, p->rows);
-    } else {
-        tp_step_run(s, tp_backward_rows, &work, work.parts);
+static TP_NOINLINE bool tp_backward_gradients(tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    for (uint32_t n; s->item < p->rows; s->item += n) {
+        if (tp_step_stops(s)) { return false; }
+        n = s->left == TP_BUDGET_ALL && tp_step_take(s, 0) ? p->rows - s->item : 0u;
+        while (s->item + n < p->rows && tp_step_take(s, tp_update_macs(s, p, a, s->item + n))) { n++; }
+        if (n == 0) { return false; }
+        tp_work work = {s, p, a, NULL, s->item, n, s->batch_one ? 1u : tp_step_parts(s, n, (uint64_t)p->macs_dw * a->n)};
+        if (work.parts == 1) {
+            tp_update_weights(s, p, a, s->item, n);
+        } else {
+            s->net->parallel.run(s->net->parallel.user, tp_backward_rows, &work, work.parts);
+        }
     }
+    s->item = 0;
+    return true;
 }
 
-/* Input errors of node i, and, unless they wait for the other layers, its parameters. */
-static void tp_backward_node(const tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
+/* Input errors of node i, and, unless they wait for the other layers, its parameters. false: the slice has ended before. */
+static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    bool trains = gradients && p->trainable != 0, fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
     tp_backward_targets(s, p, a);
-    if (ops->fused != NULL && gradients && p->trainable != 0 && s->batch_one && tp_update_is_plain(s->plan)) {
-        ops->fused(s, p, a);
-    } else {
-        if (a->dx[0] != NULL || a->dx[1] != NULL) { tp_step_op(s, p, a, ops->errors, p->macs_dx); }
-        if (gradients && p->trainable != 0) { tp_backward_gradients(s, p, a); }
+    bool errors = a->dx[0] != NULL || a->dx[1] != NULL;
+    if (s->stage < TP_STAGE_GRADIENT) {
+        tp_work work = {s, p, a, ops->fused, 0, a->n, 1};
+        if (fused ? !tp_step_samples(s, &work, errors ? 2 : 1) : errors && !tp_backward_errors(s, p, a)) { return false; }
+        s->stage = TP_STAGE_GRADIENT;
     }
+    if (s->stage == TP_STAGE_GRADIENT) {
+        if (trains && !fused && !tp_backward_gradients(s, p, a)) { return false; }
+        s->stage = TP_STAGE_ADD;
+    }
+    uint32_t adds = p->adds_dx[0] * a->n_dx[0] + p->adds_dx[1] * a->n_dx[1];
+    if (adds > 0 && !tp_step_take(s, (uint64_t)a->n * adds)) { return false; }
     tp_backward_add(s, p, a);
+    s->stage = TP_STAGE_CHECK;
+    return true;
 }
 
-/* The errors of the output node are in place. *where: the node that failed. Samples worked on together: all errors come
- * before the first gradient, so that a failure has changed nothing. */
-static tp_status tp_backward(const tp_step *s, uint32_t *where) {
+/* Goes back over the samples of this pass from node s->node (exclusive) on. In firmware every node's parameters move with it.
+ * Samples worked on together: all errors come before the first gradient (tp_backward_late), so that a failure has changed
+ * nothing. false: the slice has ended before; else *status says how the pass ended. */
+static bool tp_backward(tp_step *s, tp_status *status) {
     const tp_plan *plan = s->plan;
-    bool together = plan->options.samples > 1;
-    int32_t summed = TP_NONE; /* the weight layer whose sums|delta| came with the errors of the op behind it */
-    for (uint32_t i = plan->n_nodes; i-- > plan->first_trainable;) {
-        const tp_plan_node *p = &plan->node[i];
+    bool late = plan->options.samples > 1 && !s->batch_one;
+    *status = TP_OK;
+    for (; s->node > plan->first_trainable; s->node--) {
+        const tp_plan_node *p = &plan->node[s->node - 1u];
         if (p->backward == 0) { continue; }
         tp_pass a;
-        tp_backward_pass(&a, s, i);
-        tp_status status = tp_backward_check(s, p, &a, summed == (int32_t)i);
-        if (status != TP_OK) {
-            *where = i;
-            return status;
+        tp_backward_pass(&a, s, s->node - 1u);
+        if (s->stage == TP_STAGE_CHECK) {
+            bool looks = p->layer != TP_NO_OFFSET || p->trainable != 0;
+            if (tp_step_stops(s) || !tp_step_take(s, looks ? (uint64_t)a.n * p->n_out : 0u)) { return false; }
+            *status = tp_backward_check(s, p, &a, s->summed == (int32_t)(s->node - 1u));
+            if (*status != TP_OK) { return true; }
+            if (p->layer != TP_NO_OFFSET) { s->summed = TP_NONE; }
+            s->stage = TP_STAGE_ERRORS;
         }
-        if (p->layer != TP_NO_OFFSET) { summed = TP_NONE; }
         if ((tp_layer_find(p->node.op)->flags & TP_LAYER_SUMS) != 0 && p->adds_dx[0] == 0) {
             a.l1 = tp_step_l1(s);
-            summed = p->node.in[0];
+            s->summed = p->node.in[0];
         }
-        tp_backward_node(s, p, &a, !together || s->batch_one);
+        if (!tp_backward_node(s, p, &a, !late)) { return false; }
     }
-    for (uint32_t i = plan->n_nodes; i-- > plan->first_trainable && together && !s->batch_one;) {
-        const tp_plan_node *p = &plan->node[i];
+    return true;
+}
+
+/* The gradients that have waited. */
+static bool tp_backward_late(tp_step *s) {
+    const tp_plan *plan = s->plan;
+    for (; s->node > plan->first_trainable; s->node--) {
+        const tp_plan_node *p = &plan->node[s->node - 1u];
         if (p->backward == 0 || p->trainable == 0) { continue; }
         tp_pass a;
-        tp_backward_pass(&a, s, i);
-        tp_backward_gradients(s, p, &a);
+        tp_backward_pass(&a, s, s->node - 1u);
+        if (!tp_backward_gradients(s, p, &a)) { return false; }
     }
-    return TP_OK;
+    return true;
 }

@@ -211,7 +211,9 @@ static tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flag
 tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded) {
     uint32_t count = 0, length = 0;
     const uint8_t *state = NULL;
-    if (blob == NULL || blob->bytes == NULL || !tp_net_ready(net)) { return TP_E_ARG; }
+    if (blob == NULL || blob->bytes == NULL) { return TP_E_ARG; }
+    tp_status idle = tp_net_idle(net);
+    if (idle != TP_OK) { return idle; }
     if ((flags & TP_BLOB_STATE) != 0) {
         tp_recipe recipe;
         if (net->plan->training == 0 || blob->has_state == 0) { return TP_E_MODE; }
@@ -331,7 +333,9 @@ static void tp_blob_put_header(tp_blob_writer *w, size_t length, uint32_t crc) {
 
 tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
                        size_t capacity, size_t *length) {
-    if (!tp_net_ready(net) || length == NULL || (n_extra > 0 && extra == NULL) || (flags & TP_BLOB_WEIGHTS) == 0) { return TP_E_ARG; }
+    tp_status idle = tp_net_idle(net);
+    if (idle != TP_OK) { return idle; }
+    if (length == NULL || (n_extra > 0 && extra == NULL) || (flags & TP_BLOB_WEIGHTS) == 0) { return TP_E_ARG; }
     if ((flags & TP_BLOB_STATE) != 0 && net->plan->training == 0) { return TP_E_MODE; }
     for (uint32_t i = 0; i < n_extra; i++) {
         if (tp_blob_tag_taken(extra[i].tag) || (extra[i].length > 0 && extra[i].data == NULL)) { return TP_E_ARG; }

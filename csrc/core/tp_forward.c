@@ -54,25 +54,21 @@ static uint32_t tp_step_parts(const tp_step *s, uint32_t items, uint64_t macs) {
     return tp_max_u32(tp_min_u32(threads, items), 1u);
 }
 
-static void tp_step_run(const tp_step *s, void (*task)(void *argument, uint32_t index), void *argument, uint32_t parts) {
-    s->net->parallel.run(s->net->parallel.user, task, argument, parts);
-}
-
 /* Part `index` of `parts` of `items` things begins here. */
 TP_INLINE uint32_t tp_part_begin(uint32_t items, uint32_t index, uint32_t parts) { return (uint32_t)((uint64_t)items * index / parts); }
 
-/* One node's pass, to be split by samples (gradients: by rows). */
+/* One node's pass, to be split by samples, or a gradient by rows: `items` of them, from `first` on. */
 typedef struct tp_work {
     const tp_step *s;
     const tp_plan_node *p;
     const tp_pass *a;
     void (*op)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
-    uint32_t parts;
+    uint32_t first, items, parts;
 } tp_work;
 
 static TP_NOINLINE void tp_work_samples_part(const tp_work *w, uint32_t index) {
-    uint32_t first = tp_part_begin(w->a->n, index, w->parts);
-    tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->a->n, index + 1u, w->parts) - first);
+    uint32_t first = tp_part_begin(w->items, index, w->parts);
+    tp_pass part = tp_pass_part(w->p, w->a, first, tp_part_begin(w->items, index + 1u, w->parts) - first);
     part.scratch = tp_step_scratch(w->s, w->p, index);
     tp_step_each(w->s, w->p, &part, w->op);
 }
@@ -85,68 +81,105 @@ static void tp_work_samples(void *argument, uint32_t index) {
     tp_control_leave(control);
 }
 
-/* An op over the samples of a pass, by as many threads as pay. */
-static void tp_step_op(const tp_step *s, const tp_plan_node *p, const tp_pass *a, void (*op)(const tp_step *s, const tp_plan_node *p, const tp_pass *a),
-                       uint32_t macs) {
-    tp_work work = {s, p, a, op, tp_step_parts(s, a->n, (uint64_t)macs * a->n)};
-    if (work.parts == 1) {
-        tp_step_each(s, p, a, op);
-    } else {
-        tp_step_run(s, tp_work_samples, &work, work.parts);
-    }
+/* --- slices: budget and hook are asked between units, never before the first of a slice --- */
+
+/* Takes a unit of so much work out of the budget. false: not in this slice. */
+static TP_NOINLINE bool tp_step_take(tp_step *s, uint64_t macs) {
+    bool fits = s->fresh || macs <= s->left || s->left == TP_BUDGET_ALL;
+    if (fits && s->left != TP_BUDGET_ALL) { s->left -= (uint32_t)(macs < s->left ? macs : s->left); }
+    s->fresh = s->fresh && !fits;
+    return fits;
 }
 
-/* Node after node, not sample after sample: activations that are dead share their memory with others. */
-static void tp_forward(const tp_step *s) {
-    for (uint32_t i = 0; i < s->plan->n_nodes; i++) {
-        const tp_plan_node *p = &s->plan->node[i];
+/* Does the caller want the slice to end here? (What is not in flight has no slices.) */
+static TP_NOINLINE bool tp_step_stops(const tp_step *s) {
+    return s->net->should_stop != NULL && s->phase != TP_STEP_NONE && !s->fresh && s->net->should_stop(s->net->stop_user);
+}
+
+/* A node's pass over its samples: all, or as many pieces of one after the other as the slice may take. times: passes over the
+ * weights that `op` makes (errors; 0: forward). false: the slice has ended before the pass. */
+static TP_NOINLINE bool tp_step_samples(tp_step *s, tp_work *work, uint32_t times) {
+    const tp_plan_node *p = work->p;
+    const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    if (s->left == TP_BUDGET_ALL && s->item == 0) {
+        if (tp_step_stops(s) || !tp_step_take(s, 0)) { return false; }
+        if (work->parts == 1) {
+            tp_step_each(s, p, work->a, work->op);
+        } else {
+            s->net->parallel.run(s->net->parallel.user, tp_work_samples, work, work->parts);
+        }
+        return true;
+    }
+    uint32_t pieces = ops->pieces != NULL ? ops->pieces(p, times > 0) : 1u;
+    uint32_t forward = p->macs_forward > 0 ? p->macs_forward / pieces : tp_max_u32(work->a->n_x[0], p->n_out);
+    for (uint32_t n; s->item < work->a->n * pieces; s->item += n) {
+        tp_pass one = tp_pass_part(p, work->a, s->item / pieces, 1);
+        one.piece = s->item % pieces;
+        if (tp_step_stops(s)) { return false; }
+        for (n = 0; one.piece + n < pieces; n++) {
+            uint64_t macs = times == 0 || ops->piece_macs == NULL ? forward : (uint64_t)times * ops->piece_macs(s, p, &one, one.piece + n);
+            if (!tp_step_take(s, macs)) { break; }
+        }
+        if (n == 0) { return false; }
+        one.pieces = n < pieces ? n : 0u;
+        work->op(s, p, &one);
+    }
+    s->item = 0;
+    return true;
+}
+
+/* Node after node, not sample after sample: activations that are dead share their memory with others. false: the slice has
+ * ended before the pass. */
+static bool tp_forward(tp_step *s) {
+    for (; s->node < s->plan->n_nodes; s->node++) {
+        const tp_plan_node *p = &s->plan->node[s->node];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
         tp_pass a;
-        tp_step_pass(&a, s, i);
-        tp_step_op(s, p, &a, tp_layer_find(p->node.op)->forward, p->macs_forward);
+        tp_step_pass(&a, s, s->node);
+        tp_work work = {s, p, &a, tp_layer_find(p->node.op)->forward, 0, a.n, tp_step_parts(s, a.n, (uint64_t)p->macs_forward * a.n)};
+        if (!tp_step_samples(s, &work, 0)) { return false; }
     }
+    s->node = 0;
+    return true;
 }
 
-static tp_step tp_step_begin(const tp_net *net) {
-    tp_step s;
-    TP_MEMSET(&s, 0, sizeof s);
-    s.net = net;
-    s.plan = net->plan;
-    s.k = net->kernels;
-    s.arena = net->arena;
-    s.n = 1;
-    return s;
+static void tp_step_open(tp_step *s, const tp_net *net) {
+    TP_MEMSET(s, 0, sizeof *s);
+    s->net = net;
+    s->plan = net->plan;
+    s->k = net->kernels;
+    s->arena = net->arena;
+    s->n = 1;
+    s->fresh = true;
+    s->left = TP_BUDGET_ALL;
 }
 
-static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const float *x, uint32_t n, float *out) {
-    const tp_plan *plan = net->plan;
-    tp_step s = tp_step_begin(net);
+static TP_NOINLINE tp_status tp_forward_check(const tp_net *net, const float *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
-        if (!s.k->finite_f32(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
-    }
-    for (uint32_t at = 0; at < n; at += s.n) {
-        s.x = x + (size_t)at * plan->n_in;
-        s.n = tp_min_u32(plan->options.samples, n - at);
-        tp_forward(&s);
-        const float *y = tp_step_act(&s, (int32_t)plan->n_nodes - 1);
-        if (out != NULL) { TP_MEMCPY(out + (size_t)at * plan->n_out, y, (size_t)s.n * plan->n_out * sizeof(float)); }
+        if (!net->kernels->finite_f32(x + (size_t)i * net->plan->n_in, net->plan->n_in)) { return TP_E_DATA; }
     }
     return TP_OK;
 }
 
-tp_status tp_net_forward(tp_net *net, const void *x, const float **y) {
-    if (!tp_net_ready(net) || x == NULL || y == NULL) { return TP_E_ARG; }
-    tp_step s = tp_step_begin(net);
-    s.x = (const float *)x;
-    tp_control control = tp_net_enter(net);
-    tp_status status = tp_forward_samples(net, s.x, 1, NULL);
-    tp_control_leave(control);
-    if (status == TP_OK) { *y = tp_step_act(&s, (int32_t)s.plan->n_nodes - 1); }
+static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const float *x, uint32_t n, float *out) {
+    const tp_plan *plan = net->plan;
+    tp_step *s = &net->step;
+    tp_step_open(s, net);
+    tp_status status = tp_forward_check(net, x, n);
+    for (uint32_t at = 0; at < n && status == TP_OK; at += s->n) {
+        s->x = x + (size_t)at * plan->n_in;
+        s->n = tp_min_u32(plan->options.samples, n - at);
+        (void)tp_forward(s);
+        const float *y = tp_step_act(s, (int32_t)plan->n_nodes - 1);
+        TP_MEMCPY(out + (size_t)at * plan->n_out, y, (size_t)s->n * plan->n_out * sizeof(float));
+    }
     return status;
 }
 
 tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out) {
-    if (!tp_net_ready(net) || x == NULL || out == NULL) { return TP_E_ARG; }
+    tp_status idle = tp_net_idle(net);
+    if (idle != TP_OK) { return idle; }
+    if (x == NULL || out == NULL) { return TP_E_ARG; }
     tp_control control = tp_net_enter(net);
     tp_status status = tp_forward_samples(net, (const float *)x, n, out);
     tp_control_leave(control);

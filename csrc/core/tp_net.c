@@ -27,6 +27,9 @@ tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t by
 
 TP_INLINE bool tp_net_ready(const tp_net *net) { return net != NULL && net->ready != 0; }
 
+/* Open, and no step in flight. */
+static tp_status tp_net_idle(const tp_net *net) { return !tp_net_ready(net) ? TP_E_ARG : net->step.phase != TP_STEP_NONE ? TP_E_BUSY : TP_OK; }
+
 TP_INLINE tp_control tp_net_enter(const tp_net *net) {
     return tp_control_enter(net->plan->training != 0 ? net->plan->recipe.numerics : TP_NUMERICS_IEEE);
 }
@@ -62,7 +65,8 @@ static TP_NOINLINE void tp_net_init_all(const tp_net *net) {
 }
 
 tp_status tp_net_init(tp_net *net) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(net);
+    if (status != TP_OK) { return status; }
     tp_control control = tp_net_enter(net);
     tp_net_init_all(net);
     tp_control_leave(control);
@@ -70,7 +74,8 @@ tp_status tp_net_init(tp_net *net) {
 }
 
 tp_status tp_net_reset_state(tp_net *net) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(net);
+    if (status != TP_OK) { return status; }
     if (net->plan->training == 0) { return TP_E_MODE; }
     TP_MEMSET(net->arena + net->plan->state_at, 0, net->plan->state_bytes);
     TP_MEMSET(net->arena + net->plan->grad_at, 0, net->plan->grad_bytes);
@@ -117,7 +122,8 @@ static void tp_net_epoch_hook(const tp_net *net, void (*hook)(const tp_policy_pa
 }
 
 tp_status tp_net_epoch_begin(tp_net *net) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(net);
+    if (status != TP_OK) { return status; }
     if (net->plan->training == 0) { return TP_E_MODE; }
     tp_net_state(net)->progress.epochs++;
     tp_net_epoch_hook(net, tp_policy_find(net->plan->recipe.policy)->epoch_begin);
@@ -125,7 +131,8 @@ tp_status tp_net_epoch_begin(tp_net *net) {
 }
 
 tp_status tp_net_epoch_end(tp_net *net) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(net);
+    if (status != TP_OK) { return status; }
     if (net->plan->training == 0) { return TP_E_MODE; }
     tp_net_epoch_hook(net, tp_policy_find(net->plan->recipe.policy)->epoch_end);
     return TP_OK;

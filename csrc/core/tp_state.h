@@ -11,6 +11,12 @@ typedef struct tp_state {
 
 _Static_assert(sizeof(tp_state) == 32, "the training state is part of the file format");
 
+/* Phases of a step, in their order; a forward pass alone has the first. */
+enum { TP_STEP_NONE, TP_STEP_FORWARD, TP_STEP_DECIDE, TP_STEP_RUN, TP_STEP_BACKWARD, TP_STEP_GRADIENT, TP_STEP_UPDATE };
+
+/* Stages of a node going backward. */
+enum { TP_STAGE_CHECK, TP_STAGE_ERRORS, TP_STAGE_GRADIENT, TP_STAGE_ADD };
+
 TP_INLINE tp_state *tp_net_state(const tp_net *net) {
     return (tp_state *)(void *)(net->arena + net->plan->state_at);
 }

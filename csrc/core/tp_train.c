@@ -24,17 +24,20 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     return TP_OK;
 }
 
-/* Forward pass of samples at .. at + n of a batch, which the step then is about. */
-static void tp_train_forward(tp_step *s, const tp_batch *b, uint32_t at, uint32_t n) {
-    s->x = (const float *)b->x + (size_t)at * s->plan->n_in;
+/* The step turns to the samples at .. at + n of its batch that are worked on together. */
+static void tp_train_group(tp_step *s, uint32_t at) {
+    s->at = at;
+    s->group = tp_min_u32(s->plan->options.samples, s->batch.n - at);
+    s->x = (const float *)s->batch.x + (size_t)at * s->plan->n_in;
     s->first = 0;
-    s->n = n;
-    tp_forward(s);
+    s->n = s->group;
 }
 
-/* Loss of sample i of the batch, which is number s->first of those worked on together; d = NULL: no error wanted. */
-static float tp_sample_loss(const tp_step *s, const tp_batch *b, uint32_t i, float *d) {
+/* Loss of sample s->first of those worked on together; d = NULL: no error wanted. */
+static float tp_sample_loss(const tp_step *s, float *d) {
     const tp_plan *plan = s->plan;
+    const tp_batch *b = &s->batch;
+    uint32_t i = s->at + s->first;
     tp_truth truth = {b->label != NULL ? b->label[i] : 0u, b->target != NULL ? b->target + (size_t)i * plan->n_out : NULL};
     bool correct = false;
     const float *z = tp_step_act(s, (int32_t)plan->n_nodes - 1);
@@ -48,17 +51,17 @@ static float tp_sample_loss(const tp_step *s, const tp_batch *b, uint32_t i, flo
     return loss;
 }
 
-/* Loss, error and decision of sample i of the batch. *learn: train on it. */
-static tp_status tp_train_decide(tp_step *s, const tp_batch *b, uint32_t i, bool *learn) {
+/* Loss, error and decision of sample s->first of those worked on together. *learn: train on it. */
+static tp_status tp_train_decide(tp_step *s, bool *learn) {
     const tp_plan *plan = s->plan;
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     *learn = false;
     if (plan->first_trainable == plan->n_nodes) { /* all is frozen: nothing to learn */
-        (void)tp_sample_loss(s, b, i, NULL);
+        (void)tp_sample_loss(s, NULL);
         return TP_OK;
     }
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
-    float loss = tp_sample_loss(s, b, i, d);
+    float loss = tp_sample_loss(s, d);
     *tp_step_loss(s) = loss;
     float alpha = s->k->asum_f32(d, plan->n_out);
     if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
@@ -69,36 +72,34 @@ static tp_status tp_train_decide(tp_step *s, const tp_batch *b, uint32_t i, bool
     return TP_OK;
 }
 
-/* Forward, decisions and backward of samples at .. at + n of the batch. Those that follow each other and learn go backward
- * together. *trained: some did. */
-static tp_status tp_train_samples(tp_net *net, tp_step *s, const tp_batch *b, uint32_t at, uint32_t n, bool *trained) {
-    uint64_t learns = 0;
-    tp_train_forward(s, b, at, n);
-    for (uint32_t i = 0; i < n; i++) {
+/* The losses and decisions of the samples worked on together. */
+static bool tp_train_outcome(tp_step *s, tp_status *status) {
+    *status = TP_OK;
+    s->n = 1;
+    for (; s->first < s->group; s->first++) {
         bool learn;
-        s->first = i;
-        s->n = 1;
-        tp_status status = tp_train_decide(s, b, at + i, &learn);
-        if (status != TP_OK) { return status; }
-        learns |= (uint64_t)(learn ? 1u : 0u) << i;
+        if (tp_step_stops(s) || !tp_step_take(s, 2u * s->plan->n_out)) { return false; }
+        *status = tp_train_decide(s, &learn);
+        if (*status != TP_OK) { return true; }
+        s->learns |= (uint64_t)(learn ? 1u : 0u) << s->first;
+        s->trained = s->trained || learn;
     }
-    *trained = *trained || learns != 0;
-    for (uint32_t i = 0; i < n;) {
-        uint32_t run = 0;
-        while (i + run < n && (learns >> (i + run) & 1u) != 0) { run++; }
-        if (run == 0) {
-            i++;
-            continue;
-        }
-        s->first = i;
-        s->n = run;
-        s->direct = net->plan->options.packing != 0 && tp_update_is_plain(net->plan) &&
-                    (s->batch_one || (net->plan->options.samples > 1 && run == b->n));
-        tp_status status = tp_backward(s, &net->error_node);
-        if (status != TP_OK) { return status; }
-        i += run;
-    }
-    return TP_OK;
+    s->first = s->n = 0;
+    return true;
+}
+
+/* The next samples that follow each other and learn, behind those of this pass: they go backward together. false: there are none. */
+static bool tp_train_run(tp_step *s) {
+    uint32_t first = s->first + s->n, run = 0;
+    while (first < s->group && (s->learns >> first & 1u) == 0) { first++; }
+    while (first + run < s->group && (s->learns >> (first + run) & 1u) != 0) { run++; }
+    s->first = first;
+    s->n = run;
+    s->direct = s->plan->options.packing != 0 && tp_update_is_plain(s->plan) &&
+                (s->batch_one || (s->plan->options.samples > 1 && run == s->batch.n));
+    s->summed = TP_NONE;
+    s->node = s->plan->n_nodes;
+    return run > 0;
 }
 
 /* Copies the policy's state to where a batch that fails can take it back from, or back. */
@@ -116,71 +117,120 @@ static void tp_train_undo(const tp_net *net, bool back) {
     }
 }
 
-static TP_NOINLINE tp_status tp_train_batch(tp_net *net, const tp_batch *batch, tp_stats *stats) {
+static TP_NOINLINE tp_status tp_train_begin(tp_net *net, const tp_batch *batch, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
     const tp_recipe *r = &net->plan->recipe;
     if (batch->n > r->batch) { return TP_E_ARG; }
-    tp_progress *progress = &tp_net_state(net)->progress;
-    tp_step s = tp_step_begin(net);
-    s.stats = stats;
-    s.training = true;
-    s.batch_one = r->batch == 1;
-    s.lr = tp_recipe_lr(r, progress->batches);
-    s.lr_batch = s.lr / (float)r->batch;
-    s.update = (uint32_t)progress->updates + 1u;
+    const tp_progress *progress = &tp_net_state(net)->progress;
+    tp_step *s = &net->step;
+    tp_step_open(s, net);
+    s->batch = *batch;
+    s->stats = stats;
+    s->training = true;
+    s->batch_one = r->batch == 1;
+    s->lr = tp_recipe_lr(r, progress->batches);
+    s->lr_batch = s->lr / (float)r->batch;
+    s->update = (uint32_t)progress->updates + 1u;
+    s->sample = progress->samples;
     net->error_node = net->plan->n_nodes;
     tp_stats_clear(stats, net->plan);
-    if (!s.batch_one) { tp_train_undo(net, false); }
-    bool trained = false;
-    for (uint32_t at = 0; at < batch->n && status == TP_OK; at += net->plan->options.samples) {
-        s.sample = progress->samples + at;
-        status = tp_train_samples(net, &s, batch, at, tp_min_u32(net->plan->options.samples, batch->n - at), &trained);
-    }
-    bool keep = status == TP_OK || (s.batch_one && status == TP_E_DELTA); /* the layers above have moved */
-    if (!s.batch_one) {
-        tp_update_batch(&s, status == TP_OK);
-        if (status != TP_OK) { tp_train_undo(net, true); }
-    }
-    if (keep) {
-        progress->samples += batch->n;
-        progress->batches += 1u;
-        progress->updates += trained ? 1u : 0u;
-    }
-    if (stats != NULL && stats->samples > 0) { stats->loss /= (float)stats->samples; }
-    return status;
+    if (!s->batch_one) { tp_train_undo(net, false); }
+    tp_train_group(s, 0);
+    s->phase = TP_STEP_FORWARD;
+    return TP_OK;
 }
 
-tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
-    if (net->plan->training == 0) { return TP_E_MODE; }
-    tp_control control = tp_net_enter(net);
-    tp_status status = tp_train_batch(net, batch, stats);
-    tp_control_leave(control);
-    return status;
+/* The step has ended: what it leaves. */
+static void tp_train_end(tp_net *net) {
+    tp_step *s = &net->step;
+    tp_progress *progress = &tp_net_state(net)->progress;
+    bool keep = s->status == TP_OK || (s->batch_one && s->status == TP_E_DELTA); /* the layers above have moved */
+    if (!s->batch_one && s->status != TP_OK) { tp_train_undo(net, true); }
+    if (keep) {
+        progress->samples += s->batch.n;
+        progress->batches += 1u;
+        progress->updates += s->trained ? 1u : 0u;
+    }
+    if (s->stats != NULL && s->stats->samples > 0) { s->stats->loss /= (float)s->stats->samples; }
+    s->phase = TP_STEP_NONE;
+}
+
+/* A phase after the other, until the step has ended or its slice. */
+static TP_NOINLINE tp_status tp_train_slice(tp_net *net) {
+    tp_step *s = &net->step;
+    for (;;) {
+        tp_status status = TP_OK;
+        switch (s->phase) {
+        case TP_STEP_FORWARD:
+            if (!tp_forward(s)) { return TP_OK; }
+            s->phase = s->training ? TP_STEP_DECIDE : TP_STEP_NONE;
+            break;
+        case TP_STEP_DECIDE:
+            if (!tp_train_outcome(s, &status)) { return TP_OK; }
+            s->phase = TP_STEP_RUN;
+            break;
+        case TP_STEP_RUN:
+            if (tp_train_run(s)) {
+                s->phase = TP_STEP_BACKWARD;
+            } else if (s->at + s->group < s->batch.n) {
+                s->learns = s->node = 0;
+                s->sample += s->group;
+                tp_train_group(s, s->at + s->group);
+                s->phase = TP_STEP_FORWARD;
+            } else {
+                s->node = 0;
+                s->phase = TP_STEP_UPDATE;
+            }
+            break;
+        case TP_STEP_BACKWARD:
+            if (!tp_backward(s, &status)) { return TP_OK; }
+            if (status != TP_OK) { net->error_node = s->node - 1u; }
+            s->node = net->plan->n_nodes;
+            s->phase = net->plan->options.samples > 1 && !s->batch_one ? TP_STEP_GRADIENT : TP_STEP_RUN;
+            break;
+        case TP_STEP_GRADIENT:
+            if (!tp_backward_late(s)) { return TP_OK; }
+            s->phase = TP_STEP_RUN;
+            break;
+        case TP_STEP_UPDATE:
+            if (!s->batch_one && !tp_update_batch(s, s->status == TP_OK)) { return TP_OK; }
+            tp_train_end(net);
+            break;
+        default: return s->status;
+        }
+        if (status != TP_OK) { /* takes back what the samples have gathered */
+            s->status = status;
+            s->node = s->item = 0;
+            s->phase = TP_STEP_UPDATE;
+        }
+    }
 }
 
 static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
-    tp_step s = tp_step_begin(net);
-    s.stats = stats;
+    tp_step *s = &net->step;
+    tp_step_open(s, net);
+    s->batch = *batch;
+    s->stats = stats;
     tp_stats_clear(stats, net->plan);
-    uint32_t n_out = net->plan->n_out, n;
-    for (uint32_t at = 0; at < batch->n; at += n) {
-        n = tp_min_u32(net->plan->options.samples, batch->n - at);
-        tp_train_forward(&s, batch, at, n);
-        if (out != NULL) { TP_MEMCPY(out + (size_t)at * n_out, tp_step_act(&s, (int32_t)net->plan->n_nodes - 1), (size_t)n * n_out * sizeof(float)); }
-        for (s.first = 0; s.first < n; s.first++) { (void)tp_sample_loss(&s, batch, at + s.first, NULL); }
+    uint32_t n_out = net->plan->n_out;
+    for (uint32_t at = 0; at < batch->n; at += s->group) {
+        tp_train_group(s, at);
+        (void)tp_forward(s);
+        if (out != NULL) { TP_MEMCPY(out + (size_t)at * n_out, tp_step_act(s, (int32_t)net->plan->n_nodes - 1), (size_t)s->group * n_out * sizeof(float)); }
+        for (s->first = 0; s->first < s->group; s->first++) { (void)tp_sample_loss(s, NULL); }
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;
 }
 
 tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
-    if (!tp_net_ready(net)) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(net);
+    if (status != TP_OK) { return status; }
     tp_control control = tp_net_enter(net);
-    tp_status status = tp_eval_batch(net, batch, out, stats);
+    status = tp_eval_batch(net, batch, out, stats);
     tp_control_leave(control);
     return status;
 }

@@ -58,14 +58,14 @@ static uint32_t *tp_update_marks(const tp_step *s, const tp_plan_node *p, tp_pas
 }
 
 /* Batch 1 without a buffer for the whole gradient: a block of rows, then their update. */
-static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_pass *pass) {
+static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_pass *pass, uint32_t begin, uint32_t rows) {
     tp_pass a = *pass;
     const uint32_t *any = tp_update_marks(s, p, &a);
     uint32_t block = tp_plan_gradient_block(s->plan, p);
     float *g = (float *)(void *)a.scratch;
     a.scratch += (size_t)block * p->row_len;
-    for (uint32_t first = 0; first < p->rows; first += block) {
-        uint32_t n = tp_min_u32(block, p->rows - first), some = 0;
+    for (uint32_t first = begin, end = begin + rows; first < end; first += block) {
+        uint32_t n = tp_min_u32(block, end - first), some = 0;
         for (uint32_t r = 0; r < n; r++) { some |= any[first + r]; }
         if (some == 0) { continue; }
         TP_MEMSET(g, 0, (size_t)n * p->row_len * sizeof(float));
@@ -85,7 +85,7 @@ static void tp_update_weights(const tp_step *s, const tp_plan_node *p, const tp_
         return;
     }
     if (s->batch_one) {
-        tp_update_blocks(s, p, pass);
+        tp_update_blocks(s, p, pass, first, rows);
         return;
     }
     tp_pass a = *pass;
@@ -100,18 +100,31 @@ static void tp_update_weights(const tp_step *s, const tp_plan_node *p, const tp_
     }
 }
 
-/* End of a batch: applies (or, after an error, throws away) what the samples have gathered. */
-static void tp_update_batch(const tp_step *s, bool apply) {
-    for (uint32_t i = s->plan->first_trainable; i < s->plan->n_nodes; i++) {
-        const tp_plan_node *p = &s->plan->node[i];
+/* The work of a row's gradient: its errors that are not 0, each with the row; where there is a gradient, its update too. */
+static uint64_t tp_update_macs(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t row) {
+    if (p->layer == TP_NO_OFFSET) { return (uint64_t)a->n * p->n_out; }
+    uint64_t live = 0;
+    for (uint32_t i = row; i < a->n * p->n_out; i += p->rows) { live += a->d[i] != 0.0f ? 1u : 0u; }
+    return live == 0 ? 0u : (live + (s->direct ? 0u : 1u)) * p->row_len;
+}
+
+/* End of a batch: applies (or, after an error, throws away) what the samples have gathered. false: the slice has ended before. */
+static bool tp_update_batch(tp_step *s, bool apply) {
+    for (; s->node < s->plan->n_nodes; s->node++, s->item = 0) {
+        const tp_plan_node *p = &s->plan->node[s->node];
         if (p->trainable == 0) { continue; }
-        for (uint32_t r = 0; r <= p->rows; r++) {
-            uint8_t *touched = &s->arena[p->touched + r];
+        if (s->item == 0 && tp_step_stops(s)) { return false; }
+        for (; s->item <= p->rows; s->item++) {
+            uint32_t n = s->item == p->rows ? p->rows : p->row_len;
+            uint8_t *touched = &s->arena[p->touched + s->item];
             if (*touched == 0) { continue; }
-            float *g = tp_arena_f32(s->arena, p->grad) + (size_t)r * p->row_len;
-            if (apply) { tp_update_row(s, p, r, g); }
-            TP_MEMSET(g, 0, (size_t)(r == p->rows ? p->rows : p->row_len) * sizeof(float));
+            if (!tp_step_take(s, n)) { return false; }
+            float *g = tp_arena_f32(s->arena, p->grad) + (size_t)s->item * p->row_len;
+            if (apply) { tp_update_row(s, p, s->item, g); }
+            TP_MEMSET(g, 0, (size_t)n * sizeof(float));
             *touched = 0;
         }
     }
+    s->node = 0;
+    return true;
 }

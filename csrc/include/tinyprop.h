@@ -10,8 +10,12 @@
  *   6. keep       tp_blob_save, tp_blob_open, tp_blob_load
  *
  * Rules of the whole header
- *   - No function allocates, prints, calls libm or keeps a global. Nothing may be called from an interrupt.
- *   - A tp_net may be used by one thread at a time; different nets are independent.
+ *   - No function allocates, prints, calls libm or keeps a global.
+ *   - Threads: a tp_net, its arena and what it was given (batch, stats) may be used by one thread at a time; it may be handed
+ *     from one to another between calls, also while a step is in flight (slices), with a barrier as for any memory. Different
+ *     nets are independent; they may share a plan, a model and a blob, which are only read. Interrupts may use the
+ *     floating-point unit and preempt a call, but may call nothing of this header but tp_status_name, tp_version and
+ *     tp_source_id. A call may be preempted for as long as one likes; it never waits, but for `parallel`.
  *   - Every function returning tp_status returns TP_OK (0) or a negative TP_E_*; on an error no weight and no
  *     training state has changed except where the function says so. Activations and scratch inside the arena
  *     are not kept between calls.
@@ -57,6 +61,8 @@ typedef int32_t tp_status;
 #define TP_E_LIMIT (-14)    /* size overflows 32 bits or exceeds a TP_MAX_* */
 #define TP_E_BUFFER (-15)   /* output buffer too small */
 #define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
+#define TP_E_BUSY (-17)     /* a step of this net is in flight: resume it to its end, or cancel it */
+#define TP_E_STOPPED (-18)  /* should_stop said so: the step is in flight */
 
 /* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
 const char *tp_status_name(tp_status status);
@@ -306,7 +312,44 @@ typedef struct tp_parallel {
     void *user;
 } tp_parallel;
 
-/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`, `parallel`. */
+/* Samples of a training step. */
+typedef struct tp_batch {
+    const void *x;          /* n samples of n_in elements of input_dtype, aligned as that type */
+    const uint32_t *label;  /* n labels (softmax cross-entropy), else NULL */
+    const float *target;    /* n * n_out targets (BCE, MSE), else NULL */
+    uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
+} tp_batch;
+
+/* A step or a forward pass on its way: what it is about, where it stands, what its slice may still do. Private. */
+typedef struct tp_step {
+    const struct tp_net *net;
+    const tp_plan *plan;
+    const tp_kernels *k;
+    uint8_t *arena;
+    const float *x;      /* the samples worked on together */
+    uint32_t first, n;   /* which of them this pass is about */
+    struct tp_stats *stats; /* may be NULL */
+    uint64_t sample;     /* number of x[0] since the start of training: counter of the dropout stream */
+    bool training;       /* dropout is active */
+    bool batch_one;      /* no gradient buffer: rows are updated as soon as they are known */
+    bool direct;         /* the gradient of this pass is that of the whole batch, and the update is plain SGD */
+    bool fresh;          /* nothing has been done in this slice */
+    bool trained;        /* some sample of the batch was */
+    uint8_t phase;       /* TP_STEP_* */
+    uint8_t stage;       /* of a node going backward: TP_STAGE_* */
+    float lr, lr_batch;  /* of this batch; lr / batch, rounded once */
+    uint32_t update;     /* number of this optimizer step, from 1 (lazy momentum) */
+    uint32_t left;       /* of the slice's budget */
+    uint32_t node, item; /* whose turn it is; samples, pieces of a sample or rows of it that are done */
+    uint32_t at, group;  /* samples at .. at + group of the batch are worked on together */
+    uint64_t learns;     /* which of them learn */
+    int32_t summed;      /* weight layer whose sums|delta| came with the errors of the op behind it */
+    tp_status status;    /* why the step is being taken back */
+    tp_batch batch;
+} tp_step;
+
+/* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`, `parallel`,
+ * `should_stop`, `stop_user`. */
 typedef struct tp_net {
     const tp_plan *plan;
     uint8_t *arena;
@@ -318,6 +361,11 @@ typedef struct tp_net {
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
     tp_parallel parallel;
+    /* Asked between the units of work of a step (or of tp_net_forward's pass), never before the first of a call; true ends
+     * the slice there, and nothing is lost. NULL: never. */
+    bool (*should_stop)(void *user);
+    void *stop_user;
+    tp_step step;
 } tp_net;
 
 /* What the trace sees of one layer of one sample. Pointers are valid during the call only. */
@@ -342,7 +390,8 @@ tp_status tp_net_init(tp_net *net);
 /* Fresh training state (policy, momentum, counters: all 0); weights stay. TP_E_MODE. */
 tp_status tp_net_reset_state(tp_net *net);
 /* Forward pass of one sample in inference mode (no dropout). x: n_in floats, aligned as floats. *y: n_out raw outputs
- * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA. */
+ * (logits) inside the arena, valid until the next call; they are not finite where the weights have diverged. TP_E_DATA,
+ * TP_E_STOPPED. */
 tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
 /* The same for n samples, one after the other in x; their outputs go to out[n * n_out]. Fast where the plan works on several
  * samples together. Nothing is written if any sample is not finite: TP_E_DATA. */
@@ -367,13 +416,6 @@ typedef struct tp_progress {
 tp_status tp_net_progress(const tp_net *net, tp_progress *progress);
 
 /* ---------------------------------------------------------------- training */
-
-typedef struct tp_batch {
-    const void *x;          /* n samples of n_in elements of input_dtype, aligned as that type */
-    const uint32_t *label;  /* n labels (softmax cross-entropy), else NULL */
-    const float *target;    /* n * n_out targets (BCE, MSE), else NULL */
-    uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
-} tp_batch;
 
 /* Per weight layer; sums over the samples of the step that reached it. */
 typedef struct tp_layer_stats {
@@ -406,8 +448,43 @@ uint32_t tp_stats_bytes(const tp_plan *plan);
 /* One step on batch->n samples: docs/ALGORITHM.md section 4. stats may be NULL, else tp_stats_bytes large, 8-byte aligned.
  * n > recipe.batch is TP_E_ARG. The whole batch is checked first: TP_E_MODE, TP_E_ARG, TP_E_LABEL, TP_E_DATA leave everything,
  * stats included, as it was. TP_E_LOSS: no weight and no training state has changed. TP_E_DELTA: batch 1: layers above
- * error_node are updated and the sample is counted; batch > 1: as TP_E_LOSS. Time: forward + the kept rows. */
+ * error_node are updated and the sample is counted; batch > 1: as TP_E_LOSS. TP_E_STOPPED: the step is in flight, see slices
+ * below. Time: forward + the kept rows. */
 tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
+
+/* ------------------------------------------------------------------ slices
+ *
+ * A step (or a forward pass) in slices, so that a watchdog is fed or a deadline is met between them:
+ *
+ *     status = tp_step_begin(&net, &batch, stats);
+ *     for (bool done = false; status == TP_OK && !done;) { feed_watchdog(); status = tp_step_resume(&net, 20000, &done); }
+ *
+ * tp_train_step is tp_step_begin and one slice without an end: for every budget the same bits in weights, state and stats.
+ * Between slices the net is busy: every function that computes, trains, loads or saves returns TP_E_BUSY; other nets, and
+ * tp_net_lr, tp_net_progress, tp_net_tensor (to read) and tp_net_probabilities of this one, may be used. The batch, its memory
+ * and stats must stay as they are until the step has ended.
+ *
+ * A slice is measured in multiply-accumulates, those of the forward pass, dX and dW of the errors that are not 0; other work
+ * counts one for every element. It does one unit at least, and no other that would exceed the budget. Units: dense layer, one
+ * row (row_len; going back under plain SGD twice that); convolution forward, a row of positions; its errors, as many rows of
+ * the input as the stride; a gradient, the row of one output; any other node, the elements of one sample; the selection of a
+ * layer's rows, its elements. Checking the batch, in tp_step_begin, is not counted. */
+
+#define TP_BUDGET_ALL 0xffffffffu /* without an end */
+
+/* Begins a step; arguments and errors of tp_train_step, and nothing else has been done. */
+tp_status tp_step_begin(tp_net *net, const tp_batch *batch, tp_stats *stats);
+/* Begins a forward pass; arguments and errors of tp_net_forward. *y holds the outputs once the pass has ended. */
+tp_status tp_net_forward_begin(tp_net *net, const void *x, const float **y);
+/* Goes on with what has begun. *done: it has ended, well or with the error returned (TP_E_LOSS, TP_E_DELTA of tp_train_step,
+ * with what is said there about weights). TP_E_ARG also where nothing is in flight. */
+tp_status tp_step_resume(tp_net *net, uint32_t budget, bool *done);
+/* Gives up what has begun: weights and training state are as before it, stats are of no use. TP_E_BUSY: they have begun to
+ * move, so the step must be resumed to its end; batch > 1: from the first update on, when all samples have gone backward;
+ * batch 1: from the decision on, when the forward pass has ended. A forward pass can always be given up. TP_E_ARG: nothing is in
+ * flight. To go on without ever ending a step, load weights and state again after tp_net_open. */
+tp_status tp_step_cancel(tp_net *net);
+
 /* Forward (no dropout) and loss of batch->n samples, nothing is learnt; works on inference nets. out (may be NULL): n * n_out
  * raw outputs. The loss may be not finite where the weights have diverged. TP_E_ARG, TP_E_LABEL, TP_E_DATA. */
 tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats);

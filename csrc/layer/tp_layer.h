@@ -5,23 +5,6 @@
 
 #include "../kernel/tp_kernel.h"
 
-/* What one step carries through forward and backward; lives on the stack. */
-typedef struct tp_step {
-    const tp_net *net;
-    const tp_plan *plan;
-    const tp_kernels *k;
-    uint8_t *arena;
-    const float *x;      /* the samples worked on together */
-    uint32_t first, n;   /* which of them this pass is about */
-    tp_stats *stats;     /* may be NULL */
-    uint64_t sample;     /* number of x[0] since the start of training: counter of the dropout stream */
-    bool training;       /* dropout is active */
-    bool batch_one;      /* no gradient buffer: rows are updated as soon as they are known */
-    bool direct;         /* the gradient of this pass is that of the whole batch, and the update is plain SGD */
-    float lr, lr_batch;  /* of this batch; lr / batch, rounded once */
-    uint32_t update;     /* number of this optimizer step, from 1 (lazy momentum) */
-} tp_step;
-
 /* Pointers of one node for one pass over n samples, each sample's elements behind those of the one before. x and y may be
  * the same memory for ops that say TP_LAYER_IN_PLACE, so may d, dx. */
 typedef struct tp_pass {
@@ -35,6 +18,7 @@ typedef struct tp_pass {
     uint32_t n_x[2], n_dx[2]; /* elements of a sample */
     uint32_t *scratch;
     bool zeros;      /* the `dense` baseline: do the work of zero rows too */
+    uint32_t piece, pieces; /* of one sample, these pieces alone (tp_layer_ops.pieces); pieces 0: all */
 } tp_pass;
 
 enum {
@@ -68,6 +52,10 @@ typedef struct tp_layer_ops {
     void (*gradient)(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows);
     /* One sample, plain SGD, batch 1: both in one pass over the weights. NULL: errors, then gradient. */
     void (*fused)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
+    /* In how many pieces a slice may take one sample forward (back: its errors, or fused), first to last. NULL: in one. */
+    uint32_t (*pieces)(const tp_plan_node *p, bool back);
+    /* Multiply-accumulates of a piece of the errors, of one sample. NULL: none, and one piece. */
+    uint32_t (*piece_macs)(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t piece);
 } tp_layer_ops;
 
 /* Row of the list with that wire id; NULL: unknown. */

@@ -34,8 +34,8 @@ static void tp_conv_parameters(tp_plan_node *p, uint32_t groups, bool *overflow)
     p->macs_row = p->row_len;
 }
 
-/* Words of scratch; NULL (no words) where the plan saves memory. */
-TP_INLINE uint32_t *tp_conv_room(const tp_step *s, const tp_pass *a) { return s->plan->options.packing != 0 ? a->scratch : NULL; }
+/* Words of scratch; NULL (no words) where the plan saves memory, and for pieces, whose words nobody has counted. */
+TP_INLINE uint32_t *tp_conv_room(const tp_step *s, const tp_pass *a) { return s->plan->options.packing != 0 && a->pieces == 0 ? a->scratch : NULL; }
 
 static void tp_conv_plan(tp_plan_node *p, const tp_plan_options *options, uint32_t groups, bool *overflow) {
     tp_conv_parameters(p, groups, overflow);
@@ -45,10 +45,66 @@ static void tp_conv_plan(tp_plan_node *p, const tp_plan_options *options, uint32
 
 static void tp_conv2d_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) { tp_conv_plan(p, options, tp_conv_groups(p), overflow); }
 
+/* --- pieces of one sample: rows of positions forward, `sh` rows of the input backward --- */
+
+/* The whole map. A single row stands upright: its bytes, and the order of taps, are those of a column. */
+static tp_conv tp_conv_map(const tp_plan_node *p) {
+    tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
+    if (g.h != 1 || g.oh != 1 || g.kh != 1) { return g; }
+    return (tp_conv){g.w, 1, g.c_in, g.ow, 1, g.c_out, g.kw, 1, g.sw, 1, g.pad_left, 0, g.groups};
+}
+
+static uint32_t tp_conv2d_pieces(const tp_plan_node *p, bool back) {
+    tp_conv g = tp_conv_map(p);
+    return back ? (g.h + g.pad_top + g.sh - 1u) / g.sh : g.oh;
+}
+
+/* Rows of the input, and the windows that reach them, as a map of their own. */
+typedef struct tp_conv_cut {
+    tp_conv g;
+    uint32_t y, oy; /* the first of each in the whole map */
+} tp_conv_cut;
+
+static tp_conv_cut tp_conv_errors_cut(const tp_plan_node *p, uint32_t piece, uint32_t pieces) {
+    tp_conv_cut c = {tp_conv_map(p), 0, 0};
+    uint32_t pad = c.g.pad_top, step = c.g.sh;
+    uint32_t begin = tp_max_u32(piece * step, pad), end = tp_max_u32(tp_min_u32((piece + pieces) * step, c.g.h + pad), pad); /* with the padding */
+    uint32_t last = tp_min_u32(c.g.oh, (end + step - 1u) / step);
+    c.oy = begin < c.g.kh ? 0u : tp_min_u32((begin - c.g.kh) / step + 1u, last);
+    c.y = begin - pad;
+    c.g.h = end - begin;
+    c.g.oh = last - c.oy;
+    c.g.pad_top = begin - c.oy * step;
+    return c;
+}
+
+static uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t piece) {
+    tp_conv_cut c = tp_conv_errors_cut(p, piece, 1);
+    const tp_conv *g = &c.g;
+    uint32_t row = g->ow * g->c_out, macs = 0;
+    bool all = a->zeros || g->groups == g->c_in; /* depthwise kernels work on every element */
+    for (uint32_t oy = 0; oy < g->oh; oy++) {
+        uint32_t top = oy * g->sh, from = tp_max_u32(top, g->pad_top), to = tp_min_u32(top + g->kh, g->pad_top + g->h);
+        uint32_t live = all ? row : s->k->count_above_f32(a->d + (size_t)(c.oy + oy) * row, 0, row);
+        macs += to > from ? live * (to - from) * g->kw * (g->c_in / g->groups) : 0u;
+    }
+    return macs;
+}
+
 static void tp_conv2d_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]);
-    s->k->conv_f32(&g, a->n, a->y, a->x[0], w, b, tp_conv_room(s, a));
+    const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]), *x = a->x[0];
+    float *y = a->y;
+    if (a->pieces > 0) {
+        g = tp_conv_map(p);
+        uint32_t top = a->piece * g.sh, skip = top > g.pad_top ? top - g.pad_top : 0u; /* rows of the input that no window reaches */
+        x += (size_t)skip * g.w * g.c_in;
+        y += (size_t)a->piece * g.ow * g.c_out;
+        g.h -= skip;
+        g.oh = a->pieces;
+        g.pad_top = g.pad_top > top ? g.pad_top - top : 0u;
+    }
+    s->k->conv_f32(&g, a->n, y, x, w, b, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) {
@@ -56,8 +112,15 @@ static void tp_conv2d_bias(const tp_step *s, const tp_plan_node *p, const tp_pas
 }
 
 static void tp_conv2d_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    s->k->conv_dx_f32(&g, a->n, a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
+    tp_conv_cut c = {tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]), 0, 0};
+    if (a->pieces > 0) { c = tp_conv_errors_cut(p, a->piece, a->pieces); }
+    size_t row = (size_t)c.g.w * c.g.c_in;
+    if (c.g.oh == 0 || c.g.h == 0) { /* no window reaches these rows */
+        TP_MEMSET(a->dx[0] + c.y * row, 0, c.g.h * row * sizeof(float));
+        return;
+    }
+    const float *d = a->d + (size_t)c.oy * c.g.ow * c.g.c_out;
+    s->k->conv_dx_f32(&c.g, a->n, a->dx[0] + c.y * row, d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
@@ -71,6 +134,7 @@ static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp
         .name = op_name, .inputs = 1, .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH, \
         .shape = shape_of, .plan = plan_of, .forward = tp_conv2d_forward, .bias = tp_conv2d_bias,   \
         .errors = tp_conv2d_errors, .gradient = tp_conv2d_gradient,                                 \
+        .pieces = tp_conv2d_pieces, .piece_macs = tp_conv2d_piece_macs,                             \
     };
 TP_CONVOLUTION(conv2d, "conv2d", tp_conv2d_shape, tp_conv2d_plan)
 TP_CONVOLUTION(conv1d, "conv1d", tp_conv1d_shape, tp_conv2d_plan)

@@ -32,6 +32,7 @@ const byCode: Readonly<Record<ErrorCode, number>> = {
   ERR_TINYPROP_BUFFER: exitCodes.unexpected,
   ERR_TINYPROP_MODE: exitCodes.usage,
   ERR_TINYPROP_BUSY: exitCodes.unexpected,
+  ERR_TINYPROP_STOPPED: exitCodes.unexpected,
   ERR_TINYPROP_ABORTED: exitCodes.interrupted,
   ERR_TINYPROP_CLOSED: exitCodes.unexpected,
   ERR_TINYPROP_NATIVE: exitCodes.unexpected,

@@ -101,7 +101,8 @@ static void tp_channels_are_the_oracles(void) {
     tp_graph_dense(&g, tp_graph_op(&g, "flatten", tp_graph_conv(&g, TP_INPUT, 7, 3, 1, TP_PAD_SAME)), 3);
     TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
     const tp_plan_node *p = &v.plan->node[0];
-    tp_step s = tp_step_begin(&v.net);
+    tp_step s;
+    tp_step_open(&s, &v.net);
     TP_CHECK(p->select == TP_SELECT_CHANNEL && p->n_select == 7);
     for (uint32_t i = 0; i < 2000; i++) {
         uint32_t keep = tp_random_below(8);
