@@ -67,6 +67,7 @@ static tp_step layer_step(const layer_bench *l) {
     s.lr_batch = s.lr / (float)l->batch;
     s.update = 1;
     s.n = l->batch;
+    s.learns = UINT64_MAX;
     s.direct = tp_update_is_plain(l->b.plan);
     return s;
 }

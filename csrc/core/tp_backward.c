@@ -42,6 +42,7 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
     float *l1 = tp_step_l1(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !s->k->finite_f32(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
+        if ((s->learns >> (s->first + j) & 1u) == 0) { continue; }
         tp_pass part;
         const tp_pass *one = a;
         if (a->n > 1) {
