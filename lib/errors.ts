@@ -23,6 +23,8 @@ export const errorCodes = {
   ERR_TINYPROP_LIMIT: 'a size exceeds a limit',
   ERR_TINYPROP_BUFFER: 'the output buffer is too small',
   ERR_TINYPROP_MODE: 'the net was opened for inference only',
+  ERR_TINYPROP_FLASH: 'the flash failed',
+  ERR_TINYPROP_EMPTY: 'nothing is stored',
 
   ERR_TINYPROP_BUSY: 'another fit is running on this model',
   ERR_TINYPROP_ABORTED: 'the operation was aborted',
