@@ -39,7 +39,7 @@ static void tp_cut(tp_rig *r, const tp_sim *before, const tp_store_info *last, u
     TP_CHECKF((new_one || old_one || none) && again, "commit %u, operation %u, tear %u: loaded %u", last->sequence + 1u, operation, (uint32_t)tear, info.sequence);
 }
 
-static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes, bool ecc, uint8_t invert, uint32_t commits) {
+static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes, bool ecc, uint8_t invert) {
     tp_rig r;
     tp_sim before;
     tp_store_info last = {0};
@@ -49,7 +49,7 @@ static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes
     r.sim.invert = invert;
     uint32_t operations = 0;
     uint64_t old = tp_rig_hash(&r.booted); /* before the first commit a boot keeps what it has */
-    for (uint32_t commit = 0; commit < commits; commit++) {
+    for (uint32_t commit = 0; commit < TP_COMMITS; commit++) {
         tp_sim_copy(&before, &r.sim);
         TP_CHECK_STATUS(tp_live_train(&r.trained, &r.data, 1, 1), TP_OK);
         tp_sim_boot(&r.sim);
@@ -69,21 +69,21 @@ static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes
         TP_CHECK(tp_rig_boot(&r, &done) == TP_OK && tp_rig_hash(&r.booted) == now);
     }
     printf("# prog %u, block %u x %u, %u slots%s%s: %u commits, %u operations\n", geometry->prog_size, geometry->block_size, geometry->blocks,
-           geometry->slots, ecc ? ", ecc" : "", invert != 0 ? ", erased is 0" : "", commits, operations);
+           geometry->slots, ecc ? ", ecc" : "", invert != 0 ? ", erased is 0" : "", (uint32_t)TP_COMMITS, operations);
     tp_sim_close(&before);
     tp_rig_close(&r);
 }
 
 static const uint32_t tp_small[] = {3, 4, 2, 0}, tp_wide[] = {12, 20, 5, 0};
 
-static void tp_cuts_nor_flash(void) { tp_cut_everywhere(&(tp_geometry){1, 8, 2048, 2, 2, 64}, tp_small, false, 0, TP_COMMITS); }
-static void tp_cuts_ecc_flash(void) { tp_cut_everywhere(&(tp_geometry){8, 16, 1024, 2, 2, 160}, tp_small, true, 0, TP_COMMITS); }
-static void tp_cuts_erased_zero(void) { tp_cut_everywhere(&(tp_geometry){1, 4, 512, 4, 2, 128}, tp_small, false, 0xff, TP_COMMITS); }
-static void tp_cuts_pages(void) { tp_cut_everywhere(&(tp_geometry){1, 256, 4096, 4, 3, 256}, tp_wide, false, 0, TP_COMMITS); }
-static void tp_cuts_large_pages(void) { tp_cut_everywhere(&(tp_geometry){512, 512, 512, 36, 3, 512}, tp_wide, true, 0, TP_COMMITS); }
-static void tp_cuts_many_blocks(void) { tp_cut_everywhere(&(tp_geometry){2, 32, 512, 36, 4, 96}, tp_wide, false, 0, TP_COMMITS); }
-static void tp_cuts_odd_units(void) { tp_cut_everywhere(&(tp_geometry){3, 12, 516, 4, 2, 84}, tp_small, false, 0, TP_COMMITS); }
-static void tp_cuts_large_blocks(void) { tp_cut_everywhere(&(tp_geometry){1, 512, 131072, 2, 2, 1024}, tp_small, false, 0, 4); }
+static void tp_cuts_nor_flash(void) { tp_cut_everywhere(&(tp_geometry){1, 8, 2048, 2, 2, 64}, tp_small, false, 0); }
+static void tp_cuts_ecc_flash(void) { tp_cut_everywhere(&(tp_geometry){8, 16, 1024, 2, 2, 160}, tp_small, true, 0); }
+static void tp_cuts_erased_zero(void) { tp_cut_everywhere(&(tp_geometry){1, 4, 512, 4, 2, 128}, tp_small, false, 0xff); }
+static void tp_cuts_pages(void) { tp_cut_everywhere(&(tp_geometry){1, 256, 4096, 4, 3, 256}, tp_wide, false, 0); }
+static void tp_cuts_large_pages(void) { tp_cut_everywhere(&(tp_geometry){512, 512, 512, 36, 3, 512}, tp_wide, true, 0); }
+static void tp_cuts_many_blocks(void) { tp_cut_everywhere(&(tp_geometry){2, 32, 512, 36, 4, 96}, tp_wide, false, 0); }
+static void tp_cuts_odd_units(void) { tp_cut_everywhere(&(tp_geometry){3, 12, 516, 4, 2, 84}, tp_small, false, 0); }
+static void tp_cuts_large_blocks(void) { tp_cut_everywhere(&(tp_geometry){1, 32, 131072, 2, 2, 1024}, tp_small, false, 0); }
 
 static void tp_all_survived(void) {
     printf("# %u power cuts: %u loaded the old weights, %u the new ones; %u survived\n", tp_cuts.cuts, tp_cuts.kept, tp_cuts.written, tp_cuts.survived);
