@@ -5,7 +5,9 @@
 
 #include "../tp_store_rig.h"
 
-enum { TP_COMMITS = 52 };
+#ifndef TP_COMMITS
+#define TP_COMMITS 52u /* of each flash; fewer where an emulator runs this */
+#endif
 
 static struct {
     uint32_t cuts, kept, written, survived;
@@ -69,7 +71,7 @@ static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes
         TP_CHECK(tp_rig_boot(&r, &done) == TP_OK && tp_rig_hash(&r.booted) == now);
     }
     printf("# prog %u, block %u x %u, %u slots%s%s: %u commits, %u operations\n", geometry->prog_size, geometry->block_size, geometry->blocks,
-           geometry->slots, ecc ? ", ecc" : "", invert != 0 ? ", erased is 0" : "", (uint32_t)TP_COMMITS, operations);
+           geometry->slots, ecc ? ", ecc" : "", invert != 0 ? ", erased is 0" : "", TP_COMMITS, operations);
     tp_sim_close(&before);
     tp_rig_close(&r);
 }
@@ -81,13 +83,13 @@ static void tp_cuts_ecc_flash(void) { tp_cut_everywhere(&(tp_geometry){8, 16, 10
 static void tp_cuts_erased_zero(void) { tp_cut_everywhere(&(tp_geometry){1, 4, 512, 4, 2, 128}, tp_small, false, 0xff); }
 static void tp_cuts_pages(void) { tp_cut_everywhere(&(tp_geometry){1, 256, 4096, 4, 3, 256}, tp_wide, false, 0); }
 static void tp_cuts_large_pages(void) { tp_cut_everywhere(&(tp_geometry){512, 512, 512, 36, 3, 512}, tp_wide, true, 0); }
-static void tp_cuts_many_blocks(void) { tp_cut_everywhere(&(tp_geometry){2, 32, 512, 36, 4, 96}, tp_wide, false, 0); }
+static void tp_cuts_many_blocks(void) { tp_cut_everywhere(&(tp_geometry){2, 64, 512, 36, 4, 192}, tp_wide, false, 0); }
 static void tp_cuts_odd_units(void) { tp_cut_everywhere(&(tp_geometry){3, 12, 516, 4, 2, 84}, tp_small, false, 0); }
 static void tp_cuts_large_blocks(void) { tp_cut_everywhere(&(tp_geometry){1, 32, 131072, 2, 2, 1024}, tp_small, false, 0); }
 
 static void tp_all_survived(void) {
     printf("# %u power cuts: %u loaded the old weights, %u the new ones; %u survived\n", tp_cuts.cuts, tp_cuts.kept, tp_cuts.written, tp_cuts.survived);
-    TP_CHECK(tp_cuts.cuts > 10000 && tp_cuts.survived == tp_cuts.cuts && tp_cuts.kept + tp_cuts.written == tp_cuts.cuts);
+    TP_CHECK(tp_cuts.cuts > 800u * TP_COMMITS && tp_cuts.survived == tp_cuts.cuts && tp_cuts.kept + tp_cuts.written == tp_cuts.cuts);
     TP_CHECK(tp_cuts.written > 0); /* a cut after the last unit of the header */
 }
 
