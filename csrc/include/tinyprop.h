@@ -57,8 +57,8 @@ typedef int32_t tp_status;
 #define TP_E_LIMIT (-14)    /* size overflows 32 bits or exceeds a TP_MAX_* */
 #define TP_E_BUFFER (-15)   /* output buffer too small */
 #define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
-#define TP_E_FLASH (-19)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
-#define TP_E_EMPTY (-20)    /* tinyprop_store.h: nothing was ever stored */
+#define TP_E_FLASH (-20)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
+#define TP_E_EMPTY (-21)    /* tinyprop_store.h: nothing was ever stored */
 
 /* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
 const char *tp_status_name(tp_status status);
