@@ -63,6 +63,8 @@ typedef int32_t tp_status;
 #define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
 #define TP_E_BUSY (-17)     /* a step of this net is in flight: resume it to its end, or cancel it */
 #define TP_E_STOPPED (-18)  /* should_stop said so: the step is in flight */
+#define TP_E_FLASH (-20)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
+#define TP_E_EMPTY (-21)    /* tinyprop_store.h: nothing was ever stored */
 
 /* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
 const char *tp_status_name(tp_status status);
