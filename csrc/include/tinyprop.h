@@ -298,7 +298,8 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
 
 /* The best table this CPU runs; NULL: none of those compiled in. All tables give the same bits; "soft" runs everywhere. Compiled
- * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon) the library has that one alone. */
+ * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon, vfp) the library has that one alone; for Cortex-M it has vfp (FPU with
+ * fma) or soft without being told. */
 const tp_kernels *tp_kernels_best(void);
 /* By name (a row of TP_LIST_ISA); NULL: not compiled in, or this CPU cannot run it. */
 const tp_kernels *tp_kernels_named(const char *name);
