@@ -117,7 +117,7 @@ static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const float *x, uin
     const tp_plan *plan = net->plan;
     tp_step s = tp_step_begin(net);
     for (uint32_t i = 0; i < n; i++) {
-        if (!s.k->finite_f32(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
+        if (!TP_CALL(s.k, finite_f32)(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
     }
     for (uint32_t at = 0; at < n; at += s.n) {
         s.x = x + (size_t)at * plan->n_in;

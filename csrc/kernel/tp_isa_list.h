@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One row and one block per instruction set; best last. TP_ISA(name, needs): `needs` is a host CPU test. */
-#define TP_CAT2(a, b) a##b
-#define TP_CAT(a, b) TP_CAT2(a, b)
+#define TP_STATIC_all 0
 #define TP_STATIC_soft 1
 #define TP_STATIC_scalar 2
 #define TP_STATIC_avx2 3
 #define TP_STATIC_avx512 4
 #define TP_STATIC_neon 5
-/* -DTP_STATIC_ISA=NAME: that table alone, chosen when compiling: what a firmware wants */
+/* -DTP_STATIC_ISA=NAME: that table alone, chosen when compiling: what a firmware wants, and gets without asking, since the
+ * flags of a microcontroller say which unit it has. `all`: every table the compiler can make. */
+#if !defined(TP_STATIC_ISA) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#ifdef __ARM_FEATURE_FMA
+#define TP_STATIC_ISA scalar
+#else
+#define TP_STATIC_ISA soft
+#endif
+#endif
 #ifdef TP_STATIC_ISA
-#define TP_ISA_WANTED(name) (TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_##name)
+#define TP_ISA_WANTED(name) (TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_all || TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_##name)
 #else
 #define TP_ISA_WANTED(name) 1
 #endif

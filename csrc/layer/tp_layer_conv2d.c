@@ -48,26 +48,26 @@ static void tp_conv2d_plan(tp_plan_node *p, const tp_plan_options *options, bool
 static void tp_conv2d_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
     const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]);
-    s->k->conv_f32(&g, a->n, a->y, a->x[0], w, b, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_f32)(&g, a->n, a->y, a->x[0], w, b, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) {
-    s->k->channel_sum_f32(g, a->d, p->out.h * p->out.w, p->out.c);
+    TP_CALL(s->k, channel_sum_f32)(g, a->d, p->out.h * p->out.w, p->out.c);
 }
 
 static void tp_conv2d_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    s->k->conv_dx_f32(&g, a->n, a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_dx_f32)(&g, a->n, a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     tp_conv geometry = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
     float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)first * p->row_len;
-    s->k->conv_dw_f32(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_dw_f32)(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
 }
 
 #define TP_CONVOLUTION(op, op_name, shape_of, plan_of)                                              \
-    static const tp_layer_ops tp_layer_##op = {                                                     \
+    TP_OPTIONAL tp_layer_ops tp_layer_##op = {                                                     \
         .name = op_name, .inputs = 1, .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH, \
         .shape = shape_of, .plan = plan_of, .forward = tp_conv2d_forward, .bias = tp_conv2d_bias,   \
         .errors = tp_conv2d_errors, .gradient = tp_conv2d_gradient,                                 \
