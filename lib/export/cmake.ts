@@ -22,7 +22,7 @@ endif()
 option(TINYPROP_CMSIS_NN "Use CMSIS-NN's int8 kernels: the target cmsis-nn, or headers and library in TINYPROP_CMSIS_NN_DIR" ${project.cmsisNn ? 'ON' : 'OFF'})
 set(TINYPROP_CONFIG_HEADER "\${CMAKE_CURRENT_SOURCE_DIR}/src/tinyprop_config.h" CACHE STRING "Rows of the lists that this model needs")
 add_subdirectory(csrc)
-target_compile_options(tinyprop PRIVATE -ffunction-sections -fdata-sections)
+target_compile_options(tinyprop PRIVATE -ffunction-sections -fdata-sections $<$<CONFIG:Release>:-O2>)
 
 # The model and the learning: link this to a firmware of your own. The program below only shows it.
 add_library(tinyprop_app STATIC src/tinyprop_learn.c src/tinyprop_model.c)

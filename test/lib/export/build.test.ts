@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exports are compiled as their users compile them, run, and compared with the same run in Node: the same weights.
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dense, describe as describeCore, exportFirmware, flatten, loadData, meProp, Model, momentum, type RecipeOptions, relu, sgd, tinyPropV2 } from '../../../lib/index';
-import { cnn, cortexM4, missing, mlp, multiLabel, run, said, scratch, strict, trainInNode, weightsHash } from './projects';
+import { cnn, cortexM4, missing, mlp, multiLabel, root, run, said, scratch, strict, trainInNode, weightsHash } from './projects';
 
 const at = scratch();
 const cases: readonly [name: string, make: () => Model, recipe: RecipeOptions][] = [
@@ -62,6 +62,11 @@ describe('export for amalgamation', () => {
   });
 });
 
+/** Emulated boards: the files that examples/firmware/qemu-mps2 has for them. */
+const boards = join(root, 'examples', 'firmware', 'qemu-mps2');
+const emulator = 'qemu-system-arm';
+const boardReason = !existsSync(join(boards, 'boards.json')) ? `${boards} is not there` : [arm, emulator, 'cmake'].find(missing);
+
 describe('export for cmake', () => {
   it.skipIf(missing('cmake'))('builds without warnings, runs, and says its source id', { timeout: 180_000 }, async () => {
     const recipe: RecipeOptions = { optimizer: sgd({ lr: 0.05 }) };
@@ -101,4 +106,31 @@ set(CMAKE_C_FLAGS_INIT "${[...cortexM4, ...strict.slice(1)].join(' ')}")
     const wanted = run('arm-none-eabi-nm', ['-u', join(build, 'csrc', 'libtinyprop.a')], folder).match(/(?<= U )\w+/g) ?? [];
     expect(wanted.filter((name) => !/^(mem(cpy|set|move)|__aeabi_\w+|__gnu_thumb1_case_\w+)$/.test(name))).toEqual([]);
   });
+
+  it.skipIf(boardReason !== undefined).each(['mps2-an386', 'mps2-an385-v6m'])(
+    `trains on the emulated board %s to the bits of Node${boardReason === undefined ? '' : ` (missing: ${boardReason})`}`,
+    { timeout: 300_000 },
+    async (board) => {
+      const model = cnn();
+      const recipe: RecipeOptions = { optimizer: sgd({ lr: 0.05 }) };
+      model.configure(recipe);
+      const folder = at(`qemu-${board}`);
+      await exportFirmware(model, join(folder, 'export'), { for: 'cmake', recipe, modelAs: 'bin' });
+      // What a user adds: the flags of the CPU, start-up code and a linker script.
+      writeFileSync(join(folder, 'CMakeLists.txt'), `cmake_minimum_required(VERSION 3.19)
+project(image C)
+include("${boards}/board.cmake")
+add_compile_options(\${tp_board_flags})
+add_subdirectory(export)
+tp_board_image(train)
+`);
+      run('cmake', ['-S', folder, '-B', join(folder, 'build'), `-DCMAKE_TOOLCHAIN_FILE=${join(boards, 'arm-none-eabi.cmake')}`, `-DTP_BOARD=${board}`], folder);
+      run('cmake', ['--build', join(folder, 'build'), '--target', 'train'], folder);
+      const rows = JSON.parse(readFileSync(join(boards, 'boards.json'), 'utf8')) as { name: string; machine: string }[];
+      const { machine } = rows.find(({ name }) => name === board) as { machine: string };
+      const quiet = ['-display', 'none', '-serial', 'none', '-monitor', 'none', '-semihosting-config', 'enable=on,target=native,arg=image'];
+      const out = run(emulator, ['-M', machine, ...quiet, '-kernel', join(folder, 'build', 'export', 'train.elf')], folder);
+      for (const line of said(trainInNode(model, recipe))) expect(out).toContain(line);
+    },
+  );
 });
