@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { posix } from 'node:path';
 import { TinypropError } from '../errors';
-import type { FileTree } from './sources';
+import { type FileTree, pathsOf } from './sources';
 
-const header = 'include/tinyprop.h';
+/** Headers that programs include; the porting header is the library's own. */
+const isPublic = (path: string): boolean => path.startsWith('include/') && path !== 'include/tinyprop_port.h';
+
+/** Names of the public headers. @internal */
+export function publicHeaders(core: FileTree): string[] {
+  return pathsOf(core).filter(isPublic).map((path) => posix.basename(path));
+}
 
 /** True if an include guard spans the file: its first directive opens what its last line closes. */
 function isGuarded(source: string): boolean {
@@ -19,13 +25,13 @@ function isGuarded(source: string): boolean {
 }
 
 /**
- * The library as `tinyprop.c` and `tinyprop.h`: `csrc/tinyprop.c` with every `#include "..."` replaced by the file. Files with an
- * include guard appear once, lists and kernels as often as they are included. What `tinyprop.c` needs is two files and, beside them
- * or on the include path, `tinyprop_config.h`.
+ * The library as `tinyprop.c` and its public headers: `csrc/tinyprop.c` with every `#include "..."` replaced by the file. Files with an
+ * include guard appear once, lists and kernels as often as they are included. Beside these files,
+ * or on the include path, lies `tinyprop_config.h`.
  *
  * @internal
  */
-export function amalgamate(core: FileTree): { 'tinyprop.c': string; 'tinyprop.h': string } {
+export function amalgamate(core: FileTree): FileTree {
   const text = (path: string): string => {
     const bytes = core[path];
     if (bytes === undefined) throw new TinypropError('ERR_TINYPROP_FILE', `the C sources of this package are incomplete: ${path} is missing`, { path });
@@ -42,7 +48,7 @@ export function amalgamate(core: FileTree): { 'tinyprop.c': string; 'tinyprop.h'
       const [, indent, name] = /^(\s*)#\s*include\s+"([^"]+)"/.exec(line) ?? [];
       if (name === undefined) return line.startsWith('/* SPDX-License-Identifier') ? [] : [line];
       const target = posix.join(posix.dirname(path), name);
-      return target === header ? [`${indent ?? ''}#include "tinyprop.h"`] : expand(target);
+      return isPublic(target) ? [`${indent ?? ''}#include "${posix.basename(target)}"`] : expand(target);
     });
   };
   const lines = [
@@ -53,5 +59,6 @@ export function amalgamate(core: FileTree): { 'tinyprop.c': string; 'tinyprop.h'
     '#endif',
     ...expand('tinyprop.c'),
   ];
-  return { 'tinyprop.c': `${lines.join('\n')}\n`, 'tinyprop.h': text(header) };
+  const headers = publicHeaders(core).map((name) => [name, text(`include/${name}`)] as const);
+  return { 'tinyprop.c': `${lines.join('\n')}\n`, ...Object.fromEntries(headers) };
 }

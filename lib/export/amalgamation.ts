@@ -2,10 +2,10 @@
 import { mainC } from './program';
 import type { Exporter } from './project';
 
-/** Two files of library and a few beside them: any IDE and any build system. @internal */
+/** The library in one file and a few beside it: any IDE and any build system. @internal */
 export const amalgamation: Exporter = {
   name: 'amalgamation',
-  title: 'the library as tinyprop.c and tinyprop.h, for any build system',
+  title: 'the library in one file, for any build system',
   forms: ['array', 'bin'],
   library: { form: 'amalgamation', folder: '', closed: false },
   app: '',

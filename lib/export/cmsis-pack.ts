@@ -52,7 +52,7 @@ export const cmsisPack: Exporter = {
       <description>On-device training</description>
       <files>
         <file category="include" name="library/"/>
-        <file category="header" name="library/tinyprop.h"/>
+${project.headers.map((name) => `        <file category="header" name="library/${name}"/>`).join('\n')}
         <file category="source" name="library/tinyprop.c"/>
         <file category="include" name="model/"/>
 ${Object.keys(model).sort().map(row).join('\n')}

@@ -9,6 +9,7 @@ import type { Model } from '../model';
 import { packageRoot, packageVersion } from '../package';
 import { describeRecipe, nativeRecipe, type RecipeOptions } from '../recipe';
 import { targetsOf } from '../targets';
+import { publicHeaders } from './amalgamate';
 import { configHeader } from './config';
 import { libraryFiles } from './library';
 import { exporters } from './list';
@@ -102,7 +103,7 @@ function firmwareTree(model: Model, options: FirmwareOptions): { tree: FileTree;
   const config: FileTree = { 'tinyprop_config.h': configHeader(native, recipe, { sourceId, cmsisNn }) };
   const parts = { bytes, plan, recipe, sourceId, version };
   const project: Project = {
-    version, form, cmsisNn, config, loss: model.loss, learn: pick('_learn'), samples: pick('_samples'),
+    version, form, cmsisNn, config, headers: publicHeaders(core), loss: model.loss, learn: pick('_learn'), samples: pick('_samples'),
     model: (binPath) => modelFiles(parts, form, binPath),
   };
   const guarded = pathsOf(under(exporter.app, { ...config, ...project.model('') }));
@@ -117,11 +118,12 @@ function firmwareTree(model: Model, options: FirmwareOptions): { tree: FileTree;
     memory: { arena: plan.arenaBytes, plan: plan.planBytes, stats: plan.statsBytes },
     guarded,
   };
+  const library = libraryFiles(exporter.library, core);
   const tree: FileTree = {
-    ...libraryFiles(exporter.library, core),
+    ...library,
     ...exporter.files(project),
     LICENSE: readFileSync(join(packageRoot(), 'LICENSE')),
-    'README.md': readme(exporter, record, plan),
+    'README.md': readme(exporter, record, plan, pathsOf(library)),
     [recordName]: `${JSON.stringify(record, null, 2)}\n`,
   };
   tree[sumsName] = sumsOf(tree);

@@ -10,6 +10,8 @@ export type FirmwareTarget = 'cmake' | 'amalgamation' | 'arduino' | 'platformio'
 export interface Project {
   readonly version: string;
   readonly loss: LossName;
+  /** Names of the library's public headers. */
+  readonly headers: readonly string[];
   /** Form of the model. */
   readonly form: ModelForm;
   /** CMSIS-NN is wanted. */

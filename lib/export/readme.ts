@@ -3,11 +3,11 @@ import type { NativePlan } from '../addon';
 import type { Exporter } from './project';
 import type { FirmwareRecord } from './record';
 
-/** README.md of an export. @internal */
-export function readme(exporter: Exporter, record: FirmwareRecord, plan: NativePlan): string {
+/** README.md of an export; `library`: its files. @internal */
+export function readme(exporter: Exporter, record: FirmwareRecord, plan: NativePlan, library: readonly string[]): string {
   const { memory, model, recipe } = record;
   const at = (name: string): string => `\`${exporter.app === '' ? '' : `${exporter.app}/`}${name}\``;
-  const library = exporter.library.form === 'csrc' ? `\`${exporter.library.folder}/\`` : ['tinyprop.c', 'tinyprop.h'].map((name) => `\`${exporter.library.folder === '' ? '' : `${exporter.library.folder}/`}${name}\``).join(', ');
+  const shown = exporter.library.form === 'csrc' ? `\`${exporter.library.folder}/\`` : library.map((path) => `\`${path}\``).join(', ');
   return `# tinyprop firmware: ${exporter.title}
 
 Made by \`tinyprop firmware export --for ${exporter.name}\`, version ${record.version}, sources ${record.sourceId}. It trains a model of ${plan.parameters} parameters
@@ -22,7 +22,7 @@ ${exporter.build}
 
 | | |
 |---|---|
-| ${library} | the library; do not change it |
+| ${shown} | the library; do not change it |
 | ${at('tinyprop_config.h')} | what of it is compiled: the rows that this model and recipe need |
 | ${at('tinyprop_model.c')}, ${at('tinyprop_model.h')}${model.as === 'bin' ? `, ${at('model.tpm')}` : ''} | the model (${model.bytes} bytes in flash) and its recipe |
 | \`tinyprop_learn.c\`, \`.h\` | one network in static memory: open, learn, predict. Yours |

@@ -65,7 +65,7 @@ describe('export for amalgamation', () => {
 /** Emulated boards: the files that examples/firmware/qemu-mps2 has for them. */
 const boards = join(root, 'examples', 'firmware', 'qemu-mps2');
 const emulator = 'qemu-system-arm';
-const boardReason = !existsSync(join(boards, 'boards.json')) ? `${boards} is not there` : [arm, emulator, 'cmake'].find(missing);
+const boardReason = !existsSync(join(boards, 'boards.json')) ? 'examples/firmware/qemu-mps2 is not there' : [arm, emulator, 'cmake'].find(missing);
 
 describe('export for cmake', () => {
   it.skipIf(missing('cmake'))('builds without warnings, runs, and says its source id', { timeout: 180_000 }, async () => {

@@ -108,12 +108,19 @@ describe('exportFirmware', () => {
   });
 
   it('writes nothing when it is stopped', async () => {
-    const stop = new AbortController();
-    const pending = exportFirmware(mlp(), join(at('stopped'), 'x'), { for: 'cmake', signal: stop.signal });
-    stop.abort();
-    await expect(pending).rejects.toMatchObject({ code: 'ERR_TINYPROP_ABORTED' });
-    expect(existsSync(join(at('stopped'), 'x'))).toBe(false);
-    expect(existsSync(at('stopped')) ? readdirSync(at('stopped')) : []).toEqual([]);
+    const folder = at('stopped');
+    await exportFirmware(mlp(), join(folder, 'former'), { for: 'amalgamation' });
+    // Fires after 20 files, when the temporary folder is there.
+    let asked = 0;
+    const seen: string[] = [];
+    const signal = { get aborted() { if (++asked === 20) seen.push(...readdirSync(folder)); return asked > 20; } } as AbortSignal;
+    for (const [name, force] of [['x', false], ['former', true]] as const) {
+      asked = 0;
+      await expect(exportFirmware(mlp(), join(folder, name), { for: 'cmake', force, signal })).rejects.toMatchObject({ code: 'ERR_TINYPROP_ABORTED' });
+    }
+    expect(seen.filter((name) => name.endsWith('.tmp'))).toHaveLength(2);
+    expect(readdirSync(folder)).toEqual(['former']);
+    expect(verifyFirmware(join(folder, 'former'))).toMatchObject({ ok: true, record: { for: 'amalgamation' } });
   });
 
   it('refuses what it cannot make', async () => {
