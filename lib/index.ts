@@ -66,4 +66,17 @@ export {
   type WarningEvent,
 } from './trainer';
 export { parseModelSpec, modelSpecs, type ModelSpecContext } from './specs';
+export {
+  exportFirmware,
+  firmwareTargets,
+  verifyFirmware,
+  type FirmwareExport,
+  type FirmwareOptions,
+  type FirmwareProblem,
+  type FirmwareRecord,
+  type FirmwareReport,
+  type FirmwareTarget,
+  type ModelForm,
+  type VerifyOptions,
+} from './export';
 export * from './data';
