@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { firmwareTargets } from '../../../lib/index';
 import { json, scratch, tinyprop } from './harness';
+
+vi.setConfig({ testTimeout: 180_000 }); // whole trees are written, on a machine that may be busy
 
 const file = scratch();
 const model = file('digits.tpm');

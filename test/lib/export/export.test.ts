@@ -3,12 +3,14 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { dense, describe as describeCore, exportFirmware, firmwareTargets, Model, momentum, TinypropError, verifyFirmware } from '../../../lib/index';
 import { filesBelow } from '../../../lib/export/sources';
 import { packageVersion } from '../../../lib/package';
 import { floatLiteral } from '../../../lib/export/model';
 import { cnn, mlp, root, scratch } from './projects';
+
+vi.setConfig({ testTimeout: 180_000 }); // whole trees are written, on a machine that may be busy
 
 const at = scratch();
 const text = (folder: string, path: string): string => readFileSync(join(folder, path), 'utf8');

@@ -3,11 +3,13 @@
 // stand-ins compile is run and compared with Node. The tools themselves are not here.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { exportFirmware, type FirmwareTarget, firmwareTargets, sgd } from '../../../lib/index';
 import { filesBelow } from '../../../lib/export/sources';
 import { packageVersion } from '../../../lib/package';
 import { missing, mlp, root, run, said, scratch, trainInNode } from './projects';
+
+vi.setConfig({ testTimeout: 180_000 }); // compilers, on a machine that may be busy
 
 const at = scratch();
 const recipe = { optimizer: sgd({ lr: 0.05 }) };
