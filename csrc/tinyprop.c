@@ -31,4 +31,5 @@
 
 /* Keep and tell */
 #include "core/tp_blob.c"
+#include "core/tp_log.c"
 #include "core/tp_describe.c"

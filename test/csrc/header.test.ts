@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 const include = join(__dirname, '..', '..', 'csrc', 'include');
 const flags = ['-fsyntax-only', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wold-style-cast', '-Wundef', '-Werror'];
 const source = `#include "tinyprop.h"
+#include "tinyprop_log.h"
 #include "tinyprop.h"
 int main(void) { tp_recipe r = tp_recipe_default(); return r.batch == 1 && TP_OK == 0 ? 0 : 1; }
 `;
