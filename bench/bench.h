@@ -135,7 +135,7 @@ static tp_plan *bench_plan_with(const tp_model *model, const tp_recipe *recipe, 
 static tp_plan *bench_plan(const tp_model *model, const tp_recipe *recipe, const bench_host *host) {
     tp_plan *plan = bench_plan_with(model, recipe, host->samples > 0 ? host->samples : 1u, host->threads);
     uint32_t most = tp_min_u32(recipe != NULL ? recipe->batch : 1u, 32u);
-    while (most > 1 && plan->acts_bytes > (32u << 20) / most) { most /= 2u; }
+    while (most > host->threads && plan->acts_bytes > (uint64_t)(9u << 18) * host->threads / most) { most /= 2u; }
     if (host->samples > 0 || most == 1) { return plan; }
     free(plan);
     return bench_plan_with(model, recipe, most, host->threads);

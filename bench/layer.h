@@ -67,6 +67,7 @@ static tp_step layer_step(const layer_bench *l) {
     s.lr_batch = s.lr / (float)l->batch;
     s.update = 1;
     s.n = l->batch;
+    s.learns = UINT64_MAX;
     s.direct = tp_update_is_plain(l->b.plan);
     return s;
 }
@@ -110,7 +111,8 @@ static void layer_close(layer_bench *l) {
 
 /* The pass backward over the layer alone, with the next set of errors. */
 static tp_pass layer_pass(layer_bench *l) {
-    tp_pass a = tp_backward_pass(&l->step, l->b.plan->n_nodes - 1u);
+    tp_pass a;
+    tp_backward_pass(&a, &l->step, l->b.plan->n_nodes - 1u);
     a.d = l->d[l->next++ % LAYER_SETS];
     a.zeros = l->zeros;
     return a;
@@ -128,7 +130,7 @@ static void layer_input_errors(void *user) {
     layer_bench *l = user;
     tp_pass a = layer_pass(l);
     tp_backward_targets(&l->step, layer_node(l), &a);
-    tp_backward_errors(&l->step, layer_node(l), &a);
+    (void)tp_backward_errors(&l->step, layer_node(l), &a);
 }
 
 static void layer_gradients(void *user) {
@@ -139,7 +141,8 @@ static void layer_gradients(void *user) {
 
 static void layer_forward(void *user) {
     layer_bench *l = user;
-    tp_pass a = tp_step_pass(&l->step, l->b.plan->n_nodes - 1u);
+    tp_pass a;
+    tp_step_pass(&a, &l->step, l->b.plan->n_nodes - 1u);
     tp_step_each(&l->step, layer_node(l), &a, tp_layer_find(layer_node(l)->node.op)->forward);
 }
 

@@ -3,6 +3,8 @@
 // environments (worker threads) may load it.
 #include "net.h"
 
+#include "../csrc/include/tinyprop_store.h"
+
 namespace tinyprop {
 
 namespace {
@@ -123,6 +125,13 @@ Napi::Value MakeAndWritePlan(const Napi::CallbackInfo &info) {
     return WritePlan(info.Env(), *PlanOf(plan));
 }
 
+// storeBytes(model, recipe | null, progSize): what a commit of tp_store programs, with a recipe the training state too; 0: too large
+Napi::Value StoreBytes(const Napi::CallbackInfo &info) {
+    const PlanData plan = MakePlan(info.Env(), info[0], info[1]);
+    const uint32_t flags = PlanOf(plan)->training != 0 ? TP_BLOB_WEIGHTS | TP_BLOB_STATE : TP_BLOB_WEIGHTS;
+    return Napi::Number::New(info.Env(), tp_store_bytes(PlanOf(plan), flags, GetU32(info.Env(), info[2], "progSize")));
+}
+
 // editModel(model, "freeze" | "freezeAllButLast" | "replaceHead", argument) -> model
 Napi::Value EditModel(const Napi::CallbackInfo &info) {
     Napi::Env env = info.Env();
@@ -189,6 +198,7 @@ Napi::Object Module(Napi::Env env, Napi::Object exports) {
     exports.Set("recipeDefault", Napi::Function::New(env, RecipeDefault, "recipeDefault"));
     exports.Set("recipePreset", Napi::Function::New(env, RecipePreset, "recipePreset"));
     exports.Set("planOf", Napi::Function::New(env, MakeAndWritePlan, "planOf"));
+    exports.Set("storeBytes", Napi::Function::New(env, StoreBytes, "storeBytes"));
     exports.Set("editModel", Napi::Function::New(env, EditModel, "editModel"));
     exports.Set("shuffle", Napi::Function::New(env, Shuffle, "shuffle"));
     exports.Set("readBlob", Napi::Function::New(env, ReadBlob, "readBlob"));

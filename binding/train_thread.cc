@@ -12,6 +12,16 @@ bool AppendLog(void *to, const void *bytes, uint32_t length) {
     return true;
 }
 
+namespace {
+
+// Samples in random order lie far away in memory: the next one comes while this one is worked on.
+void Prefetch(const float *x, size_t n) {
+    constexpr size_t kLine = 16, kMost = 4096; // floats
+    for (size_t i = 0; i < n && i < kMost; i += kLine) __builtin_prefetch(x + i);
+}
+
+} // namespace
+
 void Job::Run(tp_net *net, const std::atomic<bool> &stop) {
     try {
         Loop(net, stop);
@@ -46,6 +56,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
         const float *one = target == nullptr ? nullptr : target + at[0] * n_out;
         const tp_batch batch = {gather ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
                                 targets.empty() ? one : targets.data(), n};
+        if (!gather && done + 1 < count) Prefetch(x + order[done + 1] * n_in, n_in);
         status = Step(net, batch, stats);
         if (kind == kTrain && log_flags != 0) Record(net, batch, stats);
         if (status != TP_OK) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole library. Compile this file alone: no flags, no include paths. */
 #include "core/tp_base.h" /* first thing inside: pin FP contraction off */
+TP_SCALAR_BEGIN
 
 #define TP_SOURCES /* lists: one row each, plus the #include of its source */
 /* Arithmetic */
@@ -31,5 +32,7 @@
 
 /* Keep and tell */
 #include "core/tp_blob.c"
+#include "core/tp_store.c"
 #include "core/tp_log.c"
 #include "core/tp_describe.c"
+TP_SCALAR_END

@@ -195,6 +195,7 @@ export interface NativeAddon {
   recipeDefault(): NativeRecipe;
   recipePreset(recipe: NativeRecipe, preset: string): NativeRecipe;
   planOf(model: NativeModel, recipe: NativeRecipe | null): NativePlan;
+  storeBytes(model: NativeModel, recipe: NativeRecipe | null, progSize: number): number;
   editModel(model: NativeModel, edit: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel;
   shuffle(seed: number, epoch: number, n: number): Uint32Array;
   readBlob(bytes: Uint8Array): { model: NativeModel; recipe: NativeRecipe | null; hasState: boolean; sections: NativeSection[] };

@@ -25,6 +25,8 @@ export const errorCodes = {
   ERR_TINYPROP_MODE: 'the net was opened for inference only',
   ERR_TINYPROP_BUSY: 'another fit is running on this model',
   ERR_TINYPROP_STOPPED: 'a step was stopped in the middle (firmware)',
+  ERR_TINYPROP_FLASH: 'the flash failed',
+  ERR_TINYPROP_EMPTY: 'nothing is stored',
 
   ERR_TINYPROP_ABORTED: 'the operation was aborted',
   ERR_TINYPROP_CLOSED: 'the model was closed',

@@ -4,7 +4,7 @@ export { describe, type DescribedRow, type Description } from './describe';
 export { GraphBuilder, type TensorRef } from './builder';
 export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorInfo } from './model';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
-export type { PlanNode, PlanRam, PlanReport } from './plan';
+export type { PlanNode, PlanRam, PlanReport, StoreOptions, StorePlan } from './plan';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
 export {
   add,

@@ -13,7 +13,7 @@ import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
 import { ModelCore, coreFromJson } from './model-core';
-import { planReport, type PlanReport } from './plan';
+import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
 import type { Evaluation, Prediction, StepResult } from './results';
@@ -336,17 +336,20 @@ export class Model {
   /**
    * RAM for inference and training, flash and work, exact and the same on every target.
    *
-   * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default)
-   * @throws TinypropError `ERR_TINYPROP_RECIPE`
+   * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
+   *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false
+   * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions } = {}): PlanReport {
     this.core.use();
     const { native } = this.core;
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
-      return planReport(planOf(native, null), options.training === false ? null : planOf(native, recipe), file.length);
+      const training = options.training === false ? null : planOf(native, recipe);
+      const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
+      return planReport(planOf(native, null), training, file.length, store);
     } finally {
       net.close();
     }

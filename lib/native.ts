@@ -83,7 +83,8 @@ function checkVersion(addon: unknown, expected: string): void {
  * @param root - folder of the package; tests pass their own.
  * @param host - machine to load for; tests pass others.
  * @returns the addon's exports.
- * @throws {@link TinypropError} `ERR_TINYPROP_NATIVE` with every path tried, the platform, the original messages and the fix.
+ * @throws {@link TinypropError} `ERR_TINYPROP_ARG` if the environment's `TP_ISA` names kernels this machine does not have;
+ * `ERR_TINYPROP_NATIVE` with every path tried, the platform, the original messages and the fix.
  * @internal
  */
 export function loadNative(root = packageRoot(), host = currentPlatform()): unknown {
@@ -99,6 +100,10 @@ export function loadNative(root = packageRoot(), host = currentPlatform()): unkn
       checkVersion(addon, packageVersion(root));
       return addon;
     } catch (error) {
+      // It has loaded, and refuses TP_ISA: building it again would not help.
+      if (error instanceof Error && 'code' in error && error.code === 'ERR_TINYPROP_ARG') {
+        throw new TinypropError('ERR_TINYPROP_ARG', error.message, { path }, error);
+      }
       attempts.push({ path, reason: error instanceof Error ? error.message : String(error) });
       cause ??= error;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { constant, constantName, listName, type NativePlan } from './addon';
+import { addon, constant, constantName, guard, listName, type NativeModel, type NativePlan, type NativeRecipe } from './addon';
+import { TinypropError } from './errors';
 import { jsName, jsShape } from './graph';
 
 /** Bytes of RAM by use. */
@@ -49,6 +50,65 @@ export interface PlanNode {
   };
 }
 
+/** Flash for `tp_store` (docs/store.md), and how often it is written. */
+export interface StoreOptions {
+  /** Bytes of an erase block: 2048 on an STM32L4, 4096 on SPI flash and ESP32, 131072 on an STM32H7. */
+  readonly blockSize: number;
+  /** Bytes of the area; default: what `slots` slots need. */
+  readonly areaBytes?: number;
+  /** Smallest unit that is programmed, 1 to 512 bytes; default 8. */
+  readonly progSize?: number;
+  /** At least 2; default: as many as the area has room for, at most 64; without an area 2. */
+  readonly slots?: number;
+  /** Erases that a block bears; default 10000. */
+  readonly endurance?: number;
+  /** Keep training state beside the weights; default true. */
+  readonly state?: boolean;
+  /** Commits a day. */
+  readonly commitsPerDay?: number;
+  /** Instead of `commitsPerDay`: training samples from one commit to the next. */
+  readonly samplesPerCommit?: number;
+  /** Samples that the device trains on in a day. */
+  readonly samplesPerDay?: number;
+  /** The life that is wanted, in years; default 10. */
+  readonly years?: number;
+}
+
+/** Slots of `tp_store` for a model, and their life. */
+export interface StorePlan {
+  /** The slots have room in the area. */
+  readonly fits: boolean;
+  /** Bytes of the area, or of the slots if none was given. */
+  readonly areaBytes: number;
+  /** Slots that take turns. */
+  readonly slots: number;
+  /** Bytes of a slot, whole blocks. */
+  readonly slotBytes: number;
+  /** Bytes that a commit programs: header and payload. */
+  readonly bytesPerCommit: number;
+  /** Blocks that a commit erases. */
+  readonly erasesPerCommit: number;
+  /** Erases that a block bears. */
+  readonly endurance: number;
+  /** Commits until the first block has borne them: `endurance * slots`. */
+  readonly commits: number;
+  /** Training samples until then, if `samplesPerCommit` was given. */
+  readonly samples?: number;
+  /** Days until then, if the options say how often a commit happens. */
+  readonly days?: number;
+  /** The same in years of 365.25 days. */
+  readonly years?: number;
+  /** For the life that is wanted. */
+  readonly goal: {
+    /** Years. */
+    readonly years: number;
+    /** Most commits a day on average. */
+    readonly commitsPerDay: number;
+    /** Least `tp_store_policy.min_samples`, if `samplesPerDay` was given. */
+    readonly minSamples?: number;
+  };
+}
+
 /** What a model needs, exact: the core's own plan, valid on every target. */
 export interface PlanReport {
   /** RAM for inference alone. */
@@ -57,6 +117,8 @@ export interface PlanReport {
   readonly training?: PlanRam;
   /** Bytes of the model file without state and metadata: weights and description; code is not counted. */
   readonly flashBytes: number;
+  /** Slots in flash for the trained weights, and how long they last; absent if not asked for. */
+  readonly store?: StorePlan;
   /** Number of parameters. */
   readonly parameters: number;
   /** Multiply-accumulates of the forward pass of one sample. */
@@ -78,14 +140,82 @@ function ram(plan: NativePlan): PlanRam {
   };
 }
 
+const mostSlots = 64; // each is looked at on every boot and commit
+
+/** An option that is a number of at least `least` (an integer where that is one), at most `most`. */
+function checked(options: StoreOptions, name: keyof StoreOptions, least: number, most = Number.MAX_SAFE_INTEGER): void {
+  const value = options[name];
+  const whole = Number.isInteger(least);
+  if (value === undefined) return;
+  if (typeof value === 'number' && (whole ? Number.isSafeInteger(value) : Number.isFinite(value)) && value >= least && value <= most) return;
+  const expected = whole ? `an integer from ${least} to ${most}` : 'a number above 0';
+  throw new TinypropError('ERR_TINYPROP_ARG', `store: ${name}: expected ${expected}, found ${String(value)}`, { name, found: value });
+}
+
+function checkStore(options: StoreOptions, progSize: number): void {
+  checked(options, 'progSize', 1, 512);
+  checked(options, 'blockSize', 1, 2 ** 31);
+  checked(options, 'areaBytes', 1);
+  checked(options, 'slots', 2, 2 ** 20);
+  checked(options, 'endurance', 1);
+  checked(options, 'samplesPerCommit', 1);
+  for (const name of ['commitsPerDay', 'samplesPerDay', 'years'] as const) checked(options, name, Number.MIN_VALUE);
+  const { blockSize, commitsPerDay, samplesPerCommit } = options;
+  if (blockSize === undefined || blockSize < 64 || blockSize < progSize || blockSize % progSize !== 0) {
+    throw new TinypropError('ERR_TINYPROP_ARG', `store: blockSize: expected a multiple of progSize (${progSize}) of at least 64, found ${String(blockSize)}`);
+  }
+  if (commitsPerDay !== undefined && samplesPerCommit !== undefined) {
+    throw new TinypropError('ERR_TINYPROP_ARG', 'store: commitsPerDay and samplesPerCommit exclude each other');
+  }
+}
+
+/**
+ * Slots of `tp_store` and their life: each of `slots` slots bears `endurance` erases and they take turns.
+ *
+ * @param recipe whose training state is kept too; null: weights alone
+ * @throws TinypropError `ERR_TINYPROP_ARG` naming the option, `ERR_TINYPROP_LIMIT`
+ * @internal
+ */
+export function storePlan(model: NativeModel, recipe: NativeRecipe | null, options: StoreOptions): StorePlan {
+  const { blockSize, progSize = 8, endurance = 10_000, samplesPerCommit, samplesPerDay, years = 10 } = options;
+  checkStore(options, progSize);
+  const bytesPerCommit = guard('store', () => addon().storeBytes(model, recipe, progSize));
+  if (bytesPerCommit === 0) throw new TinypropError('ERR_TINYPROP_LIMIT', 'store: a slot would have 4 GiB or more');
+  const erasesPerCommit = Math.ceil(bytesPerCommit / blockSize);
+  const slotBytes = erasesPerCommit * blockSize;
+  const room = options.areaBytes === undefined ? undefined : Math.floor(Math.floor(options.areaBytes / blockSize) / erasesPerCommit);
+  const slots = options.slots ?? Math.min(Math.max(room ?? 2, 2), mostSlots);
+  const commits = endurance * slots;
+  const commitsPerDay = options.commitsPerDay ?? (samplesPerCommit && samplesPerDay ? samplesPerDay / samplesPerCommit : undefined);
+  const daysWanted = years * 365.25;
+  return {
+    fits: room === undefined || slots <= room,
+    areaBytes: options.areaBytes ?? slots * slotBytes,
+    slots,
+    slotBytes,
+    bytesPerCommit,
+    erasesPerCommit,
+    endurance,
+    commits,
+    ...(samplesPerCommit === undefined ? {} : { samples: commits * samplesPerCommit }),
+    ...(commitsPerDay === undefined ? {} : { days: commits / commitsPerDay, years: commits / commitsPerDay / 365.25 }),
+    goal: {
+      years,
+      commitsPerDay: commits / daysWanted,
+      ...(samplesPerDay === undefined ? {} : { minSamples: Math.ceil((samplesPerDay * daysWanted) / commits) }),
+    },
+  };
+}
+
 /** @internal */
-export function planReport(inference: NativePlan, training: NativePlan | null, flashBytes: number): PlanReport {
+export function planReport(inference: NativePlan, training: NativePlan | null, flashBytes: number, store: StorePlan | undefined): PlanReport {
   const detailed = training ?? inference;
   const notALayer = constant('node', 'notALayer');
   return {
     inference: ram(inference),
     ...(training === null ? {} : { training: ram(training) }),
     flashBytes,
+    ...(store === undefined ? {} : { store }),
     parameters: inference.parameters,
     macsForward: inference.macsForward,
     macsBackward: detailed.macsBackward,

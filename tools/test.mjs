@@ -4,6 +4,7 @@
 //   npm test                 everything; ends with one line: N passed, N failed[, N skipped]
 //   npm test -- c            the C tests and instruction counts alone
 //   npm test -- ts [ARGS]    types and vitest alone; ARGS go to vitest
+//   npm test -- firmware     the emulated Cortex-M boards alone (npm run test:firmware)
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -138,6 +139,23 @@ async function testInstructions() {
   else await step('instruction counts', process.execPath, [join(root, 'bench', 'instructions.mjs')], { verbose: true });
 }
 
+/** The same bytes on Cortex-M. Its last line has the numbers. */
+async function testFirmware(args) {
+  say('# firmware on emulated boards');
+  let counted = false;
+  const status = await run(process.execPath, [join(root, 'test', 'firmware', 'run.mjs'), ...args], {
+    onLine(line) {
+      const sums = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(line);
+      if (sums === null) return say(line);
+      counted = true;
+      count(Number(sums[1]), Number(sums[2]), Number(sums[3] ?? 0));
+    },
+  });
+  if (counted) return;
+  say(`not ok the firmware test ended with ${status}`);
+  count(0, 1);
+}
+
 async function testTs(args) {
   say('# types');
   await step('types of lib, test, bench, examples', process.execPath, [
@@ -185,15 +203,16 @@ function countVitest(report, status) {
 }
 
 const [part, ...args] = process.argv.slice(2);
-if (part !== undefined && part !== 'c' && part !== 'ts') {
-  say(`unknown part "${part}": expected c or ts`);
+if (part !== undefined && !['c', 'ts', 'firmware'].includes(part)) {
+  say(`unknown part "${part}": expected c, ts or firmware`);
   process.exit(2);
 }
 const built = part === undefined ? await build() : true;
-if (part !== 'ts') {
+if (part === undefined || part === 'c') {
   await testC();
   await testInstructions();
 }
-if (part !== 'c' && built) await testTs(args);
+if (built && (part === undefined || part === 'firmware')) await testFirmware(args);
+if (built && (part === undefined || part === 'ts')) await testTs(args);
 say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed === 0 ? 0 : 1;

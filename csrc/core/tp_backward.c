@@ -42,9 +42,15 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
     float *l1 = tp_step_l1(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !s->k->finite_f32(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
-        tp_pass one = tp_pass_part(p, a, j, 1);
-        if (!summed) { l1[j] = s->k->asum_f32(one.d, p->n_out); }
-        tp_status status = tp_backward_choose(s, p, &one, l1[j], tp_step_loss(s)[j]);
+        if ((s->learns >> (s->first + j) & 1u) == 0) { continue; }
+        tp_pass part;
+        const tp_pass *one = a;
+        if (a->n > 1) {
+            part = tp_pass_part(p, a, j, 1);
+            one = &part;
+        }
+        if (!summed) { l1[j] = s->k->asum_f32(one->d, p->n_out); }
+        tp_status status = tp_backward_choose(s, p, one, l1[j], tp_step_loss(s)[j]);
         if (status != TP_OK) { return status; }
     }
     return TP_OK;
@@ -75,12 +81,11 @@ static void tp_backward_add(const tp_step *s, const tp_plan_node *p, const tp_pa
     }
 }
 
-static tp_pass tp_backward_pass(const tp_step *s, uint32_t i) {
+static void tp_backward_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    tp_pass a = tp_step_pass(s, i);
-    a.d = tp_arena_f32(s->arena, p->err) + (size_t)s->first * p->n_out;
-    a.zeros = tp_policy_find(s->plan->recipe.policy)->zeros;
-    return a;
+    tp_step_pass(a, s, i);
+    a->d = tp_arena_f32(s->arena, p->err) + (size_t)s->first * p->n_out;
+    a->zeros = tp_policy_find(s->plan->recipe.policy)->zeros;
 }
 
 static bool tp_backward_errors(tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -109,7 +114,11 @@ static TP_NOINLINE bool tp_backward_gradients(tp_step *s, const tp_plan_node *p,
         while (s->item + n < p->rows && tp_step_take(s, tp_update_macs(s, p, a, s->item + n))) { n++; }
         if (n == 0) { return false; }
         tp_work work = {s, p, a, NULL, s->item, n, s->batch_one ? 1u : tp_step_parts(s, n, (uint64_t)p->macs_dw * a->n)};
-        tp_step_run(s, tp_backward_rows, &work, work.parts);
+        if (work.parts == 1) {
+            tp_update_weights(s, p, a, s->item, n);
+        } else {
+            s->net->parallel.run(s->net->parallel.user, tp_backward_rows, &work, work.parts);
+        }
     }
     s->item = 0;
     return true;
@@ -147,7 +156,8 @@ static bool tp_backward(tp_step *s, tp_status *status) {
     for (; s->node > plan->first_trainable; s->node--) {
         const tp_plan_node *p = &plan->node[s->node - 1u];
         if (p->backward == 0) { continue; }
-        tp_pass a = tp_backward_pass(s, s->node - 1u);
+        tp_pass a;
+        tp_backward_pass(&a, s, s->node - 1u);
         if (s->stage == TP_STAGE_CHECK) {
             bool looks = p->layer != TP_NO_OFFSET || p->trainable != 0;
             if (tp_step_stops(s) || !tp_step_take(s, looks ? (uint64_t)a.n * p->n_out : 0u)) { return false; }
@@ -171,7 +181,8 @@ static bool tp_backward_late(tp_step *s) {
     for (; s->node > plan->first_trainable; s->node--) {
         const tp_plan_node *p = &plan->node[s->node - 1u];
         if (p->backward == 0 || p->trainable == 0) { continue; }
-        tp_pass a = tp_backward_pass(s, s->node - 1u);
+        tp_pass a;
+        tp_backward_pass(&a, s, s->node - 1u);
         if (!tp_backward_gradients(s, p, &a)) { return false; }
     }
     return true;

@@ -13,6 +13,19 @@
 #error "tinyprop: GCC or clang is needed (MSVC is not supported yet)"
 #endif
 
+/* Helium flushes denormals and makes default NaNs whatever FPSCR says, and compilers vectorise plain loops for it (gcc 12
+ * from -O2 on): between BEGIN and END, which is the whole library, floats stay in the scalar unit. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2) && defined(__clang__)
+#define TP_SCALAR_BEGIN _Pragma("clang attribute push(__attribute__((target(\"no-mve.fp\"))), apply_to = function)")
+#define TP_SCALAR_END _Pragma("clang attribute pop")
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define TP_SCALAR_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"no-tree-vectorize,no-tree-slp-vectorize\")")
+#define TP_SCALAR_END _Pragma("GCC pop_options")
+#else
+#define TP_SCALAR_BEGIN
+#define TP_SCALAR_END
+#endif
+
 #if defined(__FAST_MATH__)
 #error "tinyprop: -ffast-math and -Ofast break the arithmetic contract; compile without them"
 #endif

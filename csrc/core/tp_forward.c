@@ -17,19 +17,17 @@ static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32
 }
 
 /* Everything of a node's pass that both directions need. */
-static tp_pass tp_step_pass(const tp_step *s, uint32_t i) {
+static void tp_step_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    tp_pass a;
-    TP_MEMSET(&a, 0, sizeof a);
-    a.n = s->n;
-    a.sample = s->sample + s->first;
+    TP_MEMSET(a, 0, sizeof *a);
+    a->n = s->n;
+    a->sample = s->sample + s->first;
     for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
-        a.x[slot] = tp_step_act(s, p->node.in[slot]);
-        a.n_x[slot] = tp_step_elements(s, p->node.in[slot]);
+        a->x[slot] = tp_step_act(s, p->node.in[slot]);
+        a->n_x[slot] = tp_step_elements(s, p->node.in[slot]);
     }
-    a.y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
-    a.scratch = tp_step_scratch(s, p, 0);
-    return a;
+    a->y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
+    a->scratch = tp_step_scratch(s, p, 0);
 }
 
 /* Ops that take one sample at a time get them so. */
@@ -54,14 +52,6 @@ static uint32_t tp_step_parts(const tp_step *s, uint32_t items, uint64_t macs) {
     uint32_t threads = s->net->parallel.run != NULL ? s->plan->options.threads : 1u;
     if (macs / TP_PARALLEL_MACS < threads) { threads = (uint32_t)(macs / TP_PARALLEL_MACS); }
     return tp_max_u32(tp_min_u32(threads, items), 1u);
-}
-
-static void tp_step_run(const tp_step *s, void (*task)(void *argument, uint32_t index), void *argument, uint32_t parts) {
-    if (parts == 1) {
-        task(argument, 0);
-    } else {
-        s->net->parallel.run(s->net->parallel.user, task, argument, parts);
-    }
 }
 
 /* Part `index` of `parts` of `items` things begins here. */
@@ -113,7 +103,11 @@ static TP_NOINLINE bool tp_step_samples(tp_step *s, tp_work *work, uint32_t time
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
     if (s->left == TP_BUDGET_ALL && s->item == 0) {
         if (tp_step_stops(s) || !tp_step_take(s, 0)) { return false; }
-        tp_step_run(s, tp_work_samples, work, work->parts);
+        if (work->parts == 1) {
+            tp_step_each(s, p, work->a, work->op);
+        } else {
+            s->net->parallel.run(s->net->parallel.user, tp_work_samples, work, work->parts);
+        }
         return true;
     }
     uint32_t pieces = ops->pieces != NULL ? ops->pieces(p, times > 0) : 1u;
@@ -140,7 +134,8 @@ static bool tp_forward(tp_step *s) {
     for (; s->node < s->plan->n_nodes; s->node++) {
         const tp_plan_node *p = &s->plan->node[s->node];
         if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
-        tp_pass a = tp_step_pass(s, s->node);
+        tp_pass a;
+        tp_step_pass(&a, s, s->node);
         tp_work work = {s, p, &a, tp_layer_find(p->node.op)->forward, 0, a.n, tp_step_parts(s, a.n, (uint64_t)p->macs_forward * a.n)};
         if (!tp_step_samples(s, &work, 0)) { return false; }
     }

@@ -26,7 +26,7 @@ TP_INLINE float *tp_arena_f32(const uint8_t *arena, uint32_t offset) {
 }
 
 /* Gradient rows that are computed together where there is no buffer for all of them. */
-TP_INLINE uint32_t tp_plan_gradient_block(const tp_plan *plan, const tp_plan_node *p) { return tp_min_u32(plan->options.packing != 0 ? 8u : 1u, p->rows); }
+TP_INLINE uint32_t tp_plan_gradient_block(const tp_plan *plan, const tp_plan_node *p) { return tp_min_u32(plan->options.packing != 0 || p->row_len <= 16u ? 8u : 1u, p->rows); }
 
 /* Bytes of one mark a row. */
 TP_INLINE uint32_t tp_plan_marks(const tp_plan_node *p, bool *overflow) { return tp_align_up(tp_mul(p->rows, 4, overflow), 16, overflow); }

@@ -88,18 +88,32 @@ static bool tp_train_outcome(tp_step *s, tp_status *status) {
     return true;
 }
 
-/* The next samples that follow each other and learn, behind those of this pass: they go backward together. false: there are none. */
+TP_INLINE bool tp_step_learns(const tp_step *s, uint32_t sample) { return (s->learns >> sample & 1u) != 0; }
+
+/* The next samples that learn, behind those of this pass: they go backward together, and between them, with errors of zero, at
+ * most as many that do not: those cost less than products over fewer samples. false: there are none. */
 static bool tp_train_run(tp_step *s) {
-    uint32_t first = s->first + s->n, run = 0;
-    while (first < s->group && (s->learns >> first & 1u) == 0) { first++; }
-    while (first + run < s->group && (s->learns >> (first + run) & 1u) != 0) { run++; }
+    const tp_plan_node *out = &s->plan->node[s->plan->n_nodes - 1u];
+    uint32_t first = s->first + s->n, end, learners = 0, before = 0;
+    for (uint32_t i = 0; i < first; i++) { before += tp_step_learns(s, i) ? 1u : 0u; }
+    while (first < s->group && !tp_step_learns(s, first)) { first++; }
+    end = first;
+    for (uint32_t i = first; i < s->group && i - first < 2u * (learners + 1u); i++) {
+        if (!tp_step_learns(s, i)) { continue; }
+        learners++;
+        end = i + 1u;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        if (!tp_step_learns(s, i)) { TP_MEMSET(tp_arena_f32(s->arena, out->err) + (size_t)i * out->n_out, 0, out->n_out * sizeof(float)); }
+    }
+    bool all = before == 0 && s->group == s->batch.n;
+    for (uint32_t i = end; i < s->group; i++) { all = all && !tp_step_learns(s, i); }
     s->first = first;
-    s->n = run;
-    s->direct = s->plan->options.packing != 0 && tp_update_is_plain(s->plan) &&
-                (s->batch_one || (s->plan->options.samples > 1 && run == s->batch.n));
+    s->n = end - first;
+    s->direct = s->plan->options.packing != 0 && tp_update_is_plain(s->plan) && (s->batch_one || (s->plan->options.samples > 1 && all));
     s->summed = TP_NONE;
     s->node = s->plan->n_nodes;
-    return run > 0;
+    return learners > 0;
 }
 
 /* Copies the policy's state to where a batch that fails can take it back from, or back. */

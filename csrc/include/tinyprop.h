@@ -63,6 +63,8 @@ typedef int32_t tp_status;
 #define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
 #define TP_E_BUSY (-17)     /* a step of this net is in flight: resume it to its end, or cancel it */
 #define TP_E_STOPPED (-18)  /* should_stop said so: the step is in flight */
+#define TP_E_FLASH (-20)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
+#define TP_E_EMPTY (-21)    /* tinyprop_store.h: nothing was ever stored */
 
 /* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
 const char *tp_status_name(tp_status status);
@@ -296,7 +298,8 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
 
 /* The best table this CPU runs; NULL: none of those compiled in. All tables give the same bits; "soft" runs everywhere. Compiled
- * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon) the library has that one alone. */
+ * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon, vfp) the library has that one alone; for Cortex-M it has vfp (FPU with
+ * fma) or soft without being told. */
 const tp_kernels *tp_kernels_best(void);
 /* By name (a row of TP_LIST_ISA); NULL: not compiled in, or this CPU cannot run it. */
 const tp_kernels *tp_kernels_named(const char *name);

@@ -2,14 +2,28 @@
 /* One row and one block per instruction set; best last. TP_ISA(name, needs): `needs` is a host CPU test. */
 #define TP_CAT2(a, b) a##b
 #define TP_CAT(a, b) TP_CAT2(a, b)
+#define TP_STATIC_all 0
 #define TP_STATIC_soft 1
 #define TP_STATIC_scalar 2
 #define TP_STATIC_avx2 3
 #define TP_STATIC_avx512 4
 #define TP_STATIC_neon 5
-/* -DTP_STATIC_ISA=NAME: that table alone, chosen when compiling: what a firmware wants */
+#define TP_STATIC_vfp 6
+/* Cortex-M with an FPU and fma */
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__ARM_FEATURE_FMA)
+#define TP_ISA_HAS_VFP
+#endif
+/* -DTP_STATIC_ISA=NAME: that table alone, chosen when compiling: what a firmware wants, and gets without asking, since the
+ * flags of a microcontroller say which unit it has. `all`: every table the compiler can make. */
+#if !defined(TP_STATIC_ISA) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#ifdef TP_ISA_HAS_VFP
+#define TP_STATIC_ISA vfp
+#else
+#define TP_STATIC_ISA soft
+#endif
+#endif
 #ifdef TP_STATIC_ISA
-#define TP_ISA_WANTED(name) (TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_##name)
+#define TP_ISA_WANTED(name) (TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_all || TP_CAT(TP_STATIC_, TP_STATIC_ISA) == TP_STATIC_##name)
 #else
 #define TP_ISA_WANTED(name) 1
 #endif
@@ -46,7 +60,13 @@
 #define TP_ISA_ROW_NEON
 #endif
 
-#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_NEON
+#if defined(TP_ISA_HAS_VFP) && TP_ISA_WANTED(vfp)
+#define TP_ISA_ROW_VFP TP_ISA(vfp, true)
+#else
+#define TP_ISA_ROW_VFP
+#endif
+
+#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_NEON TP_ISA_ROW_VFP
 
 #if defined(TP_SOURCES) && !defined(TINYPROP_TP_ISA_UNITS)
 #define TINYPROP_TP_ISA_UNITS
@@ -105,6 +125,13 @@ TP_TARGET_END
 #define TP_ISA_NAME neon
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_neon.h"
+#include "tp_isa_unit.inc"
+#endif
+
+#if defined(TP_ISA_HAS_VFP) && TP_ISA_WANTED(vfp)
+#define TP_ISA_NAME vfp
+#define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
+#include "../simd/tp_simd_vfp.h"
 #include "tp_isa_unit.inc"
 #endif
 #endif /* TP_SOURCES */

@@ -31,6 +31,8 @@ const byCode: Readonly<Record<ErrorCode, number>> = {
   ERR_TINYPROP_LIMIT: exitCodes.unsupported,
   ERR_TINYPROP_BUFFER: exitCodes.unexpected,
   ERR_TINYPROP_MODE: exitCodes.usage,
+  ERR_TINYPROP_FLASH: exitCodes.unexpected,
+  ERR_TINYPROP_EMPTY: exitCodes.corrupt,
   ERR_TINYPROP_BUSY: exitCodes.unexpected,
   ERR_TINYPROP_STOPPED: exitCodes.unexpected,
   ERR_TINYPROP_ABORTED: exitCodes.interrupted,

@@ -99,6 +99,21 @@ export function addRecipeFlags(command: Command): Command {
     .option('--weight-decay <x>', 'decoupled weight decay', notNegative, 0);
 }
 
+/** Flash for trained weights (docs/store.md) and how often it is written. */
+export function addStoreFlags(command: Command): Command {
+  return command
+    .option('--block <size>', 'plan a store for trained weights: erase block of the flash, such as 4K', bytesFlag)
+    .option('--store <size>', 'store: flash reserved for it (what its slots need)', bytesFlag)
+    .option('--slots <n>', 'store: slots that take turns (as many as --store has room for, at most 64; else 2)', integerFlag(2))
+    .option('--prog <bytes>', 'store: smallest unit that is programmed (8)', bytesFlag)
+    .option('--endurance <n>', 'store: erases that a block bears (10000)', integerFlag(1))
+    .option('--store-weights', 'store: weights alone, without training state')
+    .addOption(new Option('--commits-per-day <x>', 'store: how often it is written').argParser(positive).conflicts('samplesPerCommit'))
+    .option('--samples-per-commit <n>', 'store: training samples from one commit to the next', integerFlag(1))
+    .option('--samples-per-day <x>', 'store: samples the device trains on in a day', positive)
+    .option('--years <x>', 'store: the life that is wanted (10)', positive);
+}
+
 /** Parameters of the policies; which policy has which is checked later. */
 export function addPolicyFlags(command: Command): Command {
   return command

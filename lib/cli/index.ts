@@ -182,7 +182,8 @@ function addPlan(program: Command, register: Register): void {
     .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
     .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
-    .option('--flash <size>', 'flash budget for the model, such as 1M', flag.bytesFlag);
+    .option('--flash <size>', 'flash budget for the model and its store, such as 1M', flag.bytesFlag);
+  flag.addStoreFlags(command);
   flag.addPolicyFlags(command);
   flag.addOutputFlags(command, false);
   register(command, (context) => planCommand(command.opts<PlanFlags>(), context));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Model } from '../model';
-import type { PlanRam } from '../plan';
+import type { PlanRam, StoreOptions, StorePlan } from '../plan';
+import { TinypropError } from '../errors';
 import { bytes, count } from '../report/format';
 import { parseModelSpec } from '../specs';
 import type { CommandResult, Context } from './context';
@@ -21,6 +22,16 @@ export interface PlanFlags extends PolicyFlags {
   inference?: boolean;
   ram?: number;
   flash?: number;
+  block?: number;
+  store?: number;
+  storeWeights?: boolean;
+  prog?: number;
+  slots?: number;
+  endurance?: number;
+  commitsPerDay?: number;
+  samplesPerCommit?: number;
+  samplesPerDay?: number;
+  years?: number;
 }
 
 /** `plan`: what a model needs, and whether it fits a budget. */
@@ -31,23 +42,59 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
     const policy = policyOf(flags.policy, flags);
     checkPolicyFlags([policy.policy], flags);
     const optimizer = flags.momentum > 0 ? momentum({ mu: flags.momentum }) : sgd();
-    const plan = model.plan({ training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch } });
+    const store = storeOptions(flags);
+    const plan = model.plan({ training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store }) });
     const needed = (plan.training ?? plan.inference).arenaBytes;
+    const flashNeeded = plan.flashBytes + (plan.store?.areaBytes ?? 0);
     const overRam = flags.ram !== undefined && needed > flags.ram;
-    const overFlash = flags.flash !== undefined && plan.flashBytes > flags.flash;
-    const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash };
+    const overFlash = flags.flash !== undefined && flashNeeded > flags.flash;
+    const overStore = plan.store?.fits === false;
+    const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash && !overStore };
     out.document({ model: flags.model, input: model.inputShape, outputs: model.outputSize, policy: flags.policy, batch: flags.batch, ...plan, budget });
     out.text(nodeTable(plan.nodes));
     out.text(`\n${count(plan.parameters)} parameters, ${count(plan.macsForward)} multiply-accumulates forward and ${count(plan.macsBackward)} backward for a sample\n`);
     out.text(ramTable(plan.inference, plan.training));
     out.text(`\nflash for the model file: ${bytes(plan.flashBytes)} (code not counted)`);
     if (overRam) out.error(`does not fit: needs ${bytes(needed)} of RAM${flags.inference ? '' : ' for training'}, the budget is ${bytes(flags.ram as number)}`);
-    if (overFlash) out.error(`does not fit: needs ${bytes(plan.flashBytes)} of flash, the budget is ${bytes(flags.flash as number)}`);
+    if (plan.store) out.text(storeText(plan.store));
+    if (overFlash) out.error(`does not fit: needs ${bytes(flashNeeded)} of flash${plan.store ? ' with its store' : ''}, the budget is ${bytes(flags.flash as number)}`);
+    if (plan.store && overStore) {
+      const { slots, slotBytes, areaBytes } = plan.store;
+      out.error(`does not fit: ${slots} slots need ${bytes(slots * slotBytes)} of flash, the store has ${bytes(areaBytes)}`);
+    }
     if (budget.fits && (flags.ram ?? flags.flash) !== undefined) out.text('fits the budget');
     return budget.fits ? exitCodes.ok : exitCodes.memory;
   } finally {
     model.close();
   }
+}
+
+/** The store to plan: asked for by --block or --store. */
+function storeOptions(flags: PlanFlags): StoreOptions | undefined {
+  const { block, prog, slots, endurance, commitsPerDay, samplesPerCommit, samplesPerDay, years } = flags;
+  const rest = defined({ areaBytes: flags.store, progSize: prog, slots, endurance, commitsPerDay, samplesPerCommit, samplesPerDay, years });
+  if (block !== undefined) return { ...rest, blockSize: block, state: flags.storeWeights !== true };
+  if (Object.keys(rest).length === 0 && flags.storeWeights !== true) return undefined;
+  throw new TinypropError('ERR_TINYPROP_SPEC', 'a store needs --block SIZE, the erase block of the flash');
+}
+
+/** Not more than x, in at least two digits. */
+function floor(x: number): string {
+  const unit = 10 ** Math.min(Math.floor(Math.log10(x)) - 1, 0);
+  return x >= 10 ? count(Math.floor(x)) : (Math.floor(x / unit) * unit).toPrecision(2);
+}
+
+function storeText(store: StorePlan): string {
+  const { goal } = store;
+  const rows = [
+    ['slots', `${count(store.slots)} of ${bytes(store.slotBytes)}, area ${bytes(store.areaBytes)}`],
+    ['a commit', `programs ${count(store.bytesPerCommit)} bytes, erases ${count(store.erasesPerCommit)} block${store.erasesPerCommit > 1 ? 's' : ''}`],
+    ['life', `${count(store.commits)} commits at ${count(store.endurance)} erases a block`],
+    ...(store.samples === undefined ? [] : [['', `${count(store.samples)} samples`]]),
+    ...(store.days === undefined || store.years === undefined ? [] : [['', `${floor(store.days)} days, ${floor(store.years)} years`]]),
+    [`for ${goal.years} years`, `at most ${floor(goal.commitsPerDay)} commits a day${goal.minSamples === undefined ? '' : `: min_samples ${count(goal.minSamples)}`}`],
+  ];
+  return `\n${textTable([{ head: 'store in flash' }, { head: '' }], rows)}`;
 }
 
 async function open(flags: PlanFlags): Promise<Model> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -123,6 +123,16 @@ describe('the addon', () => {
     });
     await worker.terminate();
     expect(version).toBe(manifest.version);
+  });
+
+  it('says so when TP_ISA names kernels that are not there', () => {
+    const program = `require(${JSON.stringify(join(root, 'dist'))}).describe()`;
+    const env = { ...process.env, TP_ISA: 'nonesuch' };
+    const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', env });
+    expect(child.status).toBe(1);
+    expect(child.stderr).toMatch(/TinypropError: TP_ISA "nonesuch": not compiled in, or this CPU cannot run them/);
+    expect(child.stderr).toContain('ERR_TINYPROP_ARG');
+    expect(child.stderr).not.toContain('Cannot load');
   });
 
   it('leaves denormal numbers alone', () => {

@@ -122,6 +122,12 @@ static void tp_parity_data(uint32_t n_in) {
     }
 }
 
+/* Another length and another selection than the pinned rows have; `seen` is told the hash after every step. */
+typedef struct tp_parity_long {
+    uint32_t steps, select;
+    void (*seen)(uint32_t step, uint64_t hash);
+} tp_parity_long;
+
 static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     tp_recipe r = tp_recipe_default();
     r.policy = tp_list_id(TP_LIST_POLICY, row->policy);
@@ -138,12 +144,14 @@ static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
 }
 
 /* Trains one row with these kernels and options; 0 is no hash: something failed. */
-static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel) {
+static uint64_t tp_parity_run_long(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel,
+                                   const tp_parity_long *longer) {
     uint32_t graph = 0, at = 0;
     while (graph < TP_PARITY_GRAPHS - 1u && !tp_text_equal(tp_parity_graph[graph].name, row->graph)) { graph++; }
-    uint32_t steps = tp_parity_graph[graph].steps;
+    uint32_t steps = longer != NULL ? longer->steps : tp_parity_graph[graph].steps;
     tp_model m = {tp_parity_graph[graph].nodes, tp_parity_graph[graph].n_nodes, tp_parity_graph[graph].input, TP_F32, 1};
     tp_recipe r = tp_parity_recipe(row, steps);
+    if (longer != NULL) { r.policy_params.select = longer->select; }
     tp_plan *plan = &tp_parity_plan.plan;
     tp_net net;
     if (tp_plan_make_with(&m, &r, options, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
@@ -159,12 +167,17 @@ static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, con
         if (tp_train_step(&net, &b, &tp_parity_record.stats) != TP_OK) { return 0; }
         hash = tp_parity_mix(hash, &tp_parity_record, tp_stats_bytes(plan));
         if (i % 10u == 9u) { hash = tp_parity_mix(hash, tp_parity_arena, plan->state_at + plan->state_bytes); }
+        if (longer != NULL) { longer->seen(i + 1u, hash); }
         at += n;
     }
     const float *y;
     float p[TP_PARITY_CLASSES];
     if (tp_net_forward(&net, tp_parity_x, &y) != TP_OK || tp_net_probabilities(&net, y, p) != TP_OK) { return 0; }
     return tp_parity_mix(hash, p, sizeof p);
+}
+
+static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel) {
+    return tp_parity_run_long(row, k, options, parallel, NULL);
 }
 
 /* Row number `index`; false past the last. */

@@ -137,6 +137,10 @@ static void tp_functions_ulps(void) {
         {"tanh", tp_tanh_of, tp_ref_tanh, -15.0f, 15.0f, 3.0},
     };
     for (uint32_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        if (row[i].f == tp_log1p_of && __LDBL_MANT_DIG__ < 64) { /* 1 + x is not exact enough to judge by */
+            printf("# %s: skipped, long double is no wider than double\n", row[i].name);
+            continue;
+        }
         double worst = tp_worst(row[i].f, row[i].exact, row[i].from, row[i].to, 100000);
         printf("# %s: at most %.3f ulp (bound %.1f)\n", row[i].name, worst, row[i].bound);
         TP_CHECKF(worst <= row[i].bound, "%s: %.3f ulp", row[i].name, worst);

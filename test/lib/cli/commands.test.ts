@@ -277,6 +277,26 @@ describe('plan', () => {
     expect(batch.training.arenaBytes).toBeGreaterThan(need);
   });
 
+  it('plans a store and its life', async () => {
+    interface Plan {
+      flashBytes: number;
+      store: { slots: number; commits: number; days: number; areaBytes: number; goal: { minSamples: number } };
+      budget: { fits: boolean };
+    }
+    const store = ['plan', '--model', 'mlp:64-32-10', '--block', '2K'];
+    const plan = await json<Plan>([...store, '--store', '64K', '--commits-per-day', '24', '--samples-per-day', '86400']);
+    expect(plan).toMatchObject({ code: 0, store: { slots: 6, commits: 60000, days: 2500, goal: { minSamples: 5260 } } });
+    const text = await tinyprop([...store, '--store', '64K', '--samples-per-day', '86400', '--samples-per-commit', '3600']);
+    expect(text.out.replace(/\u00a0/g, ' ')).toMatch(/6 of 10\.0 KiB[^]*9 760 bytes, erases 5 blocks[^]*2 500 days, 6\.8 years[^]*at most 16 commits a day: min_samples 5 260/);
+    const two = await json<Plan>(store);
+    expect(two.store).toMatchObject({ slots: 2, areaBytes: 20480 });
+    const need = two.flashBytes + two.store.areaBytes;
+    expect(await json<Plan>([...store, '--flash', String(need)])).toMatchObject({ code: 0, budget: { fits: true } });
+    expect(await json<Plan>([...store, '--flash', String(need - 1)])).toMatchObject({ code: 4, budget: { fits: false } });
+    const small = await tinyprop([...store, '--store', '18K']);
+    expect(small).toMatchObject({ code: 4, err: expect.stringMatching(/2 slots need 20\.0 KiB of flash, the store has 18\.0 KiB/) });
+  });
+
   it('takes shapes for specs that leave them open, and model files', async () => {
     const path = file('plan.tpm');
     await tinyprop(['train', ...digits, '--out', path]);
@@ -321,6 +341,10 @@ describe('mistakes', () => {
     [['train', '--resume', 'nothing.tpm', '--data', 'digits'], 2, /nothing\.tpm/],
     [['eval', '--model', 'nothing.tpm', '--data', 'digits'], 2, /nothing\.tpm/],
     [['plan', '--model', 'mlp:64-10', '--ram', 'much'], 2, /64K/],
+    [['plan', '--model', 'mlp:64-10', '--store', '64K'], 2, /--block/],
+    [['plan', '--model', 'mlp:64-10', '--block', '4K', '--prog', '1K'], 2, /progSize: expected an integer from 1 to 512, found 1024/],
+    [['plan', '--model', 'mlp:64-10', '--block', '4K', '--slots', '1'], 2, /at least 2/],
+    [['plan', '--model', 'mlp:64-10', '--block', '4K', '--commits-per-day', '1', '--samples-per-commit', '1'], 2, /cannot be used with/],
     [['data', 'get', 'mnits'], 2, /mnist, fashion-mnist/],
     [['data', 'verify', 'mnits'], 2, /mnist, fashion-mnist/],
     [['eval', '--data', 'digits'], 2, /--model/],

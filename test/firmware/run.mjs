@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run test:firmware`: the core on emulated Cortex-M boards gives the bytes that it gives here.
+//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there
+// Every comparison prints `parity BOARD MODEL POLICY HASH ok|DIFFERENT`. The last line is `N passed, N failed[, N skipped]`.
+//   node test/firmware/run.mjs [--board NAME]... [--all]     --all: also what takes minutes in an emulator
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { root } from '../../tools/native.mjs';
+import { boards, buildTests, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { makeTasks } from './tasks.mjs';
+
+const { values: options } = parseArgs({ options: { board: { type: 'string', multiple: true }, all: { type: 'boolean', default: false } } });
+const soft = (board) => board.flags.includes('float-abi=soft');
+/** Training steps of every row of the trace; a core without an FPU takes 30 times as long for one. */
+const stepsOf = (board) => (soft(board) ? '100' : '1000');
+/** A board that runs the unit tests of another one, which executes the same code at the same addresses: half the compiling. */
+const unitsOf = { 'mps2-an500': 'mps2-an386', 'mps2-an385': 'mps2-an385-v6m' };
+/** Unit tests of minutes in an emulator: on the first board, or with --all. */
+const slow = { first: ['core-tp_plan_test', 'core-tp_blob_test'], all: ['kernel-tp_kernel_test', 'kernel-tp_conv_test', 'kernel-tp_math_test', 'layer-tp_layer_test'] };
+/** All that the library may leave open: three functions of string.h, and the compiler's own of the Arm run-time ABI. */
+const allowed = /^(memcpy|memmove|memset|__aeabi_(d2f|dadd|dcmpeq|dcmpgt|dmul|dsub|f2d|f2uiz|fadd|fcmpeq|fcmpge|fcmpgt|fcmple|fcmplt|fdiv|fmul|fsub|i2f|lmul|ui2d|ui2f|uidiv|uidivmod|ul2f|uldivmod))$/;
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const say = (line) => process.stdout.write(`${line}\n`);
+
+function check(ok, line) {
+  if (ok) total.passed++;
+  else total.failed++;
+  say(`${ok ? 'ok' : 'not ok'} ${line}`);
+}
+
+function skip(what, why) {
+  total.skipped++;
+  say(`skipped: ${what}: ${why}`);
+}
+
+function compare(board, model, policy, hash, same, why = '') {
+  if (same) total.passed++;
+  else total.failed++;
+  say(`parity ${board} ${model} ${policy} ${hash} ${same ? 'ok' : `DIFFERENT${why === '' ? '' : `: ${why}`}`}`);
+}
+
+/** Rows `trace MODEL POLICY HASH SUMS`, each with the `at STEP HASH` lines before it. */
+function parseTrace(output) {
+  const found = { source: /^source (\S+)/m.exec(output)?.[1], isa: /^isa (\S+)/m.exec(output)?.[1], rows: [] };
+  let at = [];
+  for (const line of output.split(/\r?\n/)) {
+    const row = /^trace (\S+) (\S+) (\S+) (.*)$/.exec(line);
+    if (line.startsWith('at ')) at.push(line);
+    if (row === null) continue;
+    found.rows.push({ model: row[1], policy: row[2], hash: row[3], sums: row[4], at });
+    at = [];
+  }
+  return found;
+}
+
+function parseTask(output) {
+  const lines = [...output.matchAll(/^task (\S+) (.*?)\r?$/gm)];
+  return {
+    source: /^source (\S+)/m.exec(output)?.[1],
+    policies: Object.fromEntries(lines.map(([, policy, rest]) => [policy, Object.fromEntries(rest.split(' ').map((pair) => pair.split('=')))])),
+  };
+}
+
+/** What this machine makes of it: the scalar kernels and the best ones it has, which must agree. */
+async function hostTrace(folder, steps) {
+  const found = {};
+  for (const isa of ['scalar', 'best']) {
+    const { status, output } = await run(join(folder, 'parity'), isa === 'best' ? [steps] : [steps, isa]);
+    if (status !== 0) throw new Error(`the parity trace of this machine ended with ${status}\n${output}`);
+    found[isa] = parseTrace(output);
+  }
+  const [a, b] = [found.scalar, found.best];
+  check(JSON.stringify(a.rows) === JSON.stringify(b.rows), `host: ${a.rows.length} rows of ${steps} steps, scalar and ${b.isa} the same`);
+  return found.best;
+}
+
+function compareTrace(board, host, { status, output }) {
+  const got = parseTrace(output);
+  check(status === 0 && got.source === host.source && got.rows.length === host.rows.length, `${board.name}: source ${got.source}, ${got.isa}, ${got.rows.length} of ${host.rows.length} rows, ended with ${status}`);
+  for (const want of host.rows) {
+    const row = got.rows.find(({ model, policy }) => model === want.model && policy === want.policy);
+    if (row === undefined) compare(board.name, want.model, want.policy, '-', false, 'no such line');
+    else {
+      const apart = want.at.findIndex((line, i) => line !== row.at[i]);
+      const same = row.hash === want.hash && row.sums === want.sums && apart < 0;
+      compare(board.name, row.model, row.policy, row.hash, same, `host ${want.hash}; ${apart < 0 ? 'the end' : `by step ${want.at[apart]?.split(' ')[1]}`}; ${row.sums}; host ${want.sums}`);
+    }
+  }
+}
+
+/** The board's lines against those of the host's program and of the package (another language, other kernels, batches). */
+function compareTask(board, task, host, { status, output }) {
+  const got = parseTask(output);
+  if (status !== 0 || got.source !== host.source) check(false, `${board.name} ${task.name}: ended with ${status}, source ${got.source}\n${output}`);
+  for (const [policy, want] of Object.entries(host.policies)) {
+    const row = got.policies[policy];
+    const package_ = task.policies[policy];
+    const keys = ['weights', 'records', 'steps', 'trained', 'before', 'after', 'arena'];
+    const apart = keys.filter((key) => row?.[key] !== want[key]);
+    if (row?.weights !== package_.weights || Number(row?.trained) !== package_.trained || Number(row?.after) !== package_.after) apart.push('package');
+    const result = row === undefined ? '' : ` accuracy ${row.before}/${row.test} -> ${row.after}/${row.test}`;
+    compare(board.name, task.name, policy, `${row?.weights}${result}`, apart.length === 0, apart.join(', '));
+  }
+}
+
+function checkSymbols(board, folder) {
+  const undefinedOf = (file) => execFileSync('arm-none-eabi-nm', ['-u', file], { encoding: 'utf8' }).split(/\s+/).filter((word) => word !== '' && word !== 'U' && !word.endsWith(':'));
+  const wanted = undefinedOf(join(folder, 'csrc', 'libtinyprop.a'));
+  const foreign = wanted.filter((name) => !allowed.test(name));
+  check(foreign.length === 0 && wanted.includes('memcpy'), `${board.name}: the library wants ${foreign.length === 0 ? `nothing but ${wanted.join(' ')}` : foreign.join(' ')}`);
+}
+
+async function unitTest(board, folder, name) {
+  const { status, output } = await emulate(board, join(folder, `${name}.elf`), [], { timeout: 600_000 });
+  const lines = output.split(/\r?\n/);
+  const passed = lines.filter((line) => /^ok\b/.test(line)).length;
+  const failed = lines.filter((line) => /^not ok\b/.test(line)).length;
+  const closed = lines.some((line) => line.startsWith(`# passed ${passed} failed ${failed}`)) && (status === 0 || failed > 0);
+  total.passed += passed;
+  total.failed += failed + (closed ? 0 : 1);
+  say(`${closed && failed === 0 ? 'ok' : 'not ok'} ${board.name} ${name}: ${passed} passed, ${failed} failed${closed ? '' : `, ended with ${status}`}`);
+  if (!closed || failed > 0) say(lines.filter((line) => !/^ok\b/.test(line)).join('\n'));
+}
+
+async function testBoard(board, first, host) {
+  const started = Date.now();
+  const folder = await buildTests(board, join(out, 'tasks'), unitsOf[board.name] === undefined);
+  const built = Date.now();
+  checkSymbols(board, folder);
+  const unitFolder = join(out, unitsOf[board.name] ?? board.name);
+  const units = existsSync(unitFolder) ? readdirSync(unitFolder).filter((file) => file.endsWith('_test.elf')).map((file) => file.slice(0, -4)).sort() : [];
+  if (units.length === 0) skip(`unit tests on ${board.name}`, `those of ${unitsOf[board.name]} are not built`);
+  const steps = stepsOf(board);
+  const jobs = [async () => compareTrace(board, host.trace[steps], await emulate(board, join(folder, 'parity.elf'), [steps]))];
+  if (options.all) {
+    jobs.push(async () => {
+      const { status, output } = await emulate(board, join(folder, 'parity.elf'), ['pinned']);
+      const rows = [...output.matchAll(/^pinned (\S+) (\S+) (\S+) (\S+) (ok|DIFFERENT)/gm)];
+      for (const [, model, policy, optimizer, hash, verdict] of rows) compare(board.name, model, `${policy}/${optimizer}`, hash, verdict === 'ok');
+      check(status === 0 && rows.length > 0, `${board.name}: ${rows.length} pinned rows`);
+    });
+  }
+  for (const task of host.tasks) {
+    if (task.skipped !== undefined) continue; // said once
+    if (soft(board) && task.name !== 'digits' && !options.all) continue; // minutes each
+    jobs.push(async () => compareTask(board, task, host.results[task.name], await emulate(board, join(folder, `task-${task.name}.elf`))));
+  }
+  for (const unit of units) {
+    if (!options.all && (slow.all.includes(unit) || (!first && slow.first.includes(unit)))) continue;
+    jobs.push(() => unitTest(board, unitFolder, unit));
+  }
+  await inParallel(jobs);
+  say(`# ${board.name}, ${board.cpu}: built in ${((built - started) / 1000).toFixed(0)} s, ran in ${((Date.now() - built) / 1000).toFixed(0)} s`);
+}
+
+const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+if (why !== undefined) {
+  skip('firmware on emulated boards', why);
+} else {
+  const tasks = await makeTasks(join(out, 'tasks'));
+  for (const { name, skipped } of tasks) if (skipped !== undefined) skip(`task ${name}`, skipped);
+  const folder = await buildTests(null, join(out, 'tasks'));
+  const host = { tasks, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
+  for (const { name, skipped } of tasks) {
+    if (skipped !== undefined) continue;
+    const { status, output } = await run(join(folder, `task-${name}`), []);
+    if (status !== 0) throw new Error(`task-${name} ended with ${status}\n${output}`);
+    host.results[name] = parseTask(output);
+  }
+  const wanted = boards.filter(({ name }) => options.board === undefined || options.board.includes(name));
+  for (const [index, board] of wanted.entries()) {
+    try {
+      await testBoard(board, index === 0, host);
+    } catch (error) {
+      check(false, `${board.name}: ${error.message}`);
+    }
+  }
+}
+say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+process.exitCode = total.failed === 0 ? 0 : 1;
