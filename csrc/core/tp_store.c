@@ -267,6 +267,7 @@ static tp_status tp_store_state_fits(const tp_store *s, const tp_store_header *h
 
 tp_status tp_store_load(tp_store *store, uint32_t flags, tp_store_info *info) {
     if (!tp_store_ready(store) || !tp_store_flags_known(flags)) { return TP_E_ARG; }
+    if (tp_net_idle(store->net) != TP_OK) { return TP_E_BUSY; }
     bool state = (flags & TP_BLOB_STATE) != 0, mixed = false;
     tp_store_scan scan;
     tp_status status = TP_OK;
@@ -348,6 +349,7 @@ static tp_status tp_store_write(const tp_store *s, uint32_t slot, tp_store_heade
 
 tp_status tp_store_commit(tp_store *store, float metric, uint32_t flags, tp_store_info *info) {
     if (!tp_store_ready(store) || (flags & ~TP_STORE_ALWAYS) != 0) { return TP_E_ARG; }
+    if (tp_net_idle(store->net) != TP_OK) { return TP_E_BUSY; }
     if (!tp_finite(metric) || !tp_store_finite(store->net)) { return TP_E_DATA; }
     bool state = (store->config.flags & TP_BLOB_STATE) != 0;
     tp_store_header h = {.version = TP_STORE_VERSION, .model = store->model, .state = state ? store->state : 0u, .slot_bytes = store->slot_bytes,
