@@ -10,6 +10,7 @@ Napi::Function Net::Define(Napi::Env env) {
                         InstanceMethod<&Net::Call<tp_net_epoch_begin>>("epochBegin"),
                         InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"),
                         InstanceMethod<&Net::Step>("step"),
+                        InstanceMethod<&Net::Log>("log"),
                         InstanceMethod<&Net::Run>("run"),
                         InstanceMethod<&Net::RunNow>("runNow"),
                         InstanceMethod<&Net::Tensors>("tensors"),
@@ -144,7 +145,13 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     return env.Undefined();
 }
 
-// run(kind, x, labels | targets | null, order, from, to, keepOutputs): the samples order[from .. to), in that order
+static Napi::Value WriteLog(Napi::Env env, const std::vector<uint8_t> &log) {
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(env, log.size());
+    if (!log.empty()) std::memcpy(bytes.Data(), log.data(), log.size());
+    return bytes;
+}
+
+// run(kind, x, labels | targets | null, order, from, to, keepOutputs, record?): the samples order[from .. to), in that order
 void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
     Napi::Env env = info.Env();
     const tp_plan *plan = Claim(env);
@@ -168,6 +175,8 @@ void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
         if (index >= n) ThrowArg(env, "order: sample " + std::to_string(index) + " of " + std::to_string(n));
     }
     job->keep_outputs = info[6].ToBoolean();
+    job->log_flags = info[7].IsUndefined() ? 0 : GetU32(env, info[7], "record");
+    if (job->log_flags > TP_LOG_SAMPLES) ThrowArg(env, "record: unknown");
 }
 
 Napi::Value Net::Run(const Napi::CallbackInfo &info) {
@@ -200,7 +209,7 @@ Napi::Value Net::RunNow(const Napi::CallbackInfo &info) {
     return WriteResult(info.Env(), job);
 }
 
-// {done, code, node, totals, outputs}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
+// {done, code, node, totals, outputs, log}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
 Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
     Napi::Object out = Napi::Object::New(env);
     out.Set("done", job.done);
@@ -221,7 +230,19 @@ Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
     Napi::Float32Array outputs = Napi::Float32Array::New(env, job.outputs.size());
     if (!job.outputs.empty()) std::memcpy(outputs.Data(), job.outputs.data(), job.outputs.size() * sizeof(float));
     out.Set("outputs", outputs);
+    out.Set("log", WriteLog(env, job.log));
     return out;
+}
+
+// log(what, record) -> Uint8Array: 0 the head of a log, 1 the begin, 2 the end of an epoch
+Napi::Value Net::Log(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    Claim(env);
+    std::vector<uint8_t> bytes;
+    tp_log log = {AppendLog, &bytes, GetU32(env, info[1], "record"), 1, 0, 0, false};
+    const uint32_t what = GetU32(env, info[0], "what");
+    Check(env, what == 0 ? tp_log_begin(&log, &net_) : tp_log_epoch(&log, what == 2), "log");
+    return WriteLog(env, bytes);
 }
 
 Napi::Value Net::Tensors(const Napi::CallbackInfo &info) {

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train_thread.h"
 
+#include <algorithm>
+
 namespace tinyprop {
+
+bool AppendLog(void *to, const void *bytes, uint32_t length) {
+    auto &log = *static_cast<std::vector<uint8_t> *>(to);
+    const auto *from = static_cast<const uint8_t *>(bytes);
+    log.insert(log.end(), from, from + length);
+    return true;
+}
 
 namespace {
 
@@ -25,7 +34,8 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     const tp_plan *plan = net->plan;
     const size_t n_in = plan->n_in, n_out = plan->n_out;
     const uint32_t count = static_cast<uint32_t>(order.size());
-    const uint32_t size = kind == kTrain ? plan->recipe.batch : kTogether;
+    // No more than there are: a batch may be of any size, and memory follows it.
+    const uint32_t size = std::min(kind == kTrain ? plan->recipe.batch : kTogether, count);
     const bool gather = size > 1;
     std::vector<float> xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
     std::vector<uint32_t> labels(size);
@@ -48,6 +58,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
                                 targets.empty() ? one : targets.data(), n};
         if (!gather && done + 1 < count) Prefetch(x + order[done + 1] * n_in, n_in);
         status = Step(net, batch, stats);
+        if (kind == kTrain && log_flags != 0) Record(net, batch, stats);
         if (status != TP_OK) {
             error_node = net->error_node;
             if (kind != kTrain) FindFailure(net, batch, stats);
@@ -82,6 +93,12 @@ tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
         tp_net_probabilities(net, out + static_cast<size_t>(i) * n_out, out + static_cast<size_t>(i) * n_out);
     }
     return forward;
+}
+
+void Job::Record(const tp_net *net, const tp_batch &batch, const tp_stats *stats) {
+    tp_log to = {AppendLog, &log, log_flags, 1, 0, 0, false};
+    const tp_status failed = tp_log_step(&to, net, &batch, &order[done], stats, status);
+    if (status == TP_OK) status = failed;
 }
 
 void Job::Add(const tp_plan *plan, const tp_stats *stats) {

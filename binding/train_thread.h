@@ -8,9 +8,13 @@
 #include <functional>
 #include <thread>
 
+#include "tinyprop_log.h"
 #include "view.h"
 
 namespace tinyprop {
+
+// A tp_log's write function: `to` is a std::vector<uint8_t>.
+bool AppendLog(void *to, const void *bytes, uint32_t length);
 
 struct Job {
     enum Kind : uint32_t { kTrain = 0, kEvaluate, kPredict, kForward };
@@ -20,7 +24,9 @@ struct Job {
     const float *target;         // n_out elements a sample
     std::vector<uint32_t> order; // samples to visit; a copy, because it indexes memory
     bool keep_outputs;
+    uint32_t log_flags; // training: TP_LOG_INDEX or TP_LOG_SAMPLES; 0: no log
 
+    std::vector<uint8_t> log;   // a record for every step
     std::vector<float> outputs; // evaluate, forward: raw outputs; predict: probabilities
     tp_totals totals;
     std::vector<double> layers; // kLayerSums numbers a weight layer
@@ -38,6 +44,7 @@ struct Job {
     tp_status Step(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void Add(const tp_plan *plan, const tp_stats *stats);
+    void Record(const tp_net *net, const tp_batch &batch, const tp_stats *stats);
 };
 
 // Runs at most one job at a time and reports its end on the JavaScript thread.

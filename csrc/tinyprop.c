@@ -33,5 +33,6 @@ TP_SCALAR_BEGIN
 /* Keep and tell */
 #include "core/tp_blob.c"
 #include "core/tp_store.c"
+#include "core/tp_log.c"
 #include "core/tp_describe.c"
 TP_SCALAR_END

@@ -108,6 +108,8 @@ export interface NativeResult {
   node?: string;
   totals: Float64Array;
   outputs: Float32Array;
+  /** A record for every step, where asked for. */
+  log: Uint8Array;
 }
 
 /** What the trace callback of a step sees. @internal */
@@ -142,8 +144,9 @@ export interface NativeNet {
   epochBegin(): void;
   epochEnd(): void;
   step(x: Float32Array, y: number | Float32Array, stats: Uint8Array): void;
-  run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean): Promise<NativeResult>;
-  runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean): NativeResult;
+  run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number): Promise<NativeResult>;
+  runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number): NativeResult;
+  log(what: number, record: number): Uint8Array;
   tensors(): { name: string; dtype: number; shape: number[]; bytes: number }[];
   readTensor(index: number): ArrayBuffer;
   writeTensor(index: number, bytes: Uint8Array): void;

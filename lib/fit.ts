@@ -6,6 +6,7 @@ import type { Dataset } from './data/dataset';
 import { errorCodes, TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
 import type { EpochEvent, EventHub, FitResult, WarningEvent } from './events';
+import { LogFile, logFlags, logMarks } from './log';
 import { identityOrder, type JobRequest, type ModelCore } from './model-core';
 import { nativeRecipe, recipeDifferences, type RecipeOptions } from './recipe';
 import { Totals, type Evaluation } from './results';
@@ -25,6 +26,8 @@ export interface FitJob {
   evaluateEvery: 'epoch' | 'end' | 'never';
   signal: AbortSignal | undefined;
   augment: AugmentOptions | undefined;
+  /** File of the log. */
+  record: string | undefined;
   /** Writes a checkpoint; called between chunks. */
   checkpoint: { every: number; save: () => Promise<void> } | undefined;
 }
@@ -44,6 +47,7 @@ export class Fit {
   private msPerSample = 0;
   private trainingMs = 0;
   private last: { loss: number; accuracy: number } | null = null;
+  private log: LogFile | null = null;
 
   /** Checks everything before the first weight changes. */
   constructor(
@@ -112,12 +116,25 @@ export class Fit {
     const stop = (): void => this.core.net.stop();
     this.job.signal?.addEventListener('abort', stop);
     try {
+      this.log = this.job.record === undefined ? null : new LogFile(this.job.record);
+      this.mark('head');
       const epochs = await this.epochs();
       if (this.aborted && this.job.checkpoint !== undefined) await this.job.checkpoint.save();
       return await this.result(epochs);
     } finally {
       this.job.signal?.removeEventListener('abort', stop);
+      this.log?.close();
     }
+  }
+
+  /** What the log holds of the samples; 0: there is no log. */
+  private get record(): number {
+    if (this.log === null) return 0;
+    return this.augmenter === null ? logFlags.index : logFlags.samples;
+  }
+
+  private mark(what: keyof typeof logMarks): void {
+    this.log?.append(guard('fit', () => this.core.net.log(logMarks[what], this.record)));
   }
 
   /** Trains from where the state is; gives the number of epochs that are complete. */
@@ -141,7 +158,10 @@ export class Fit {
     const order = guard('fit', () => addon().shuffle(native.seed, epoch, n));
     const { batches, epochs: begun } = guard('fit', () => core.net.progress());
     const first = (batches - epoch * this.batchesPerEpoch) * native.batch;
-    if (begun <= epoch) guard('fit', () => core.net.epochBegin());
+    if (begun <= epoch) {
+      guard('fit', () => core.net.epochBegin());
+      this.mark('epochBegin');
+    }
     let ms = 0;
     for (let at = first; at < n; ) {
       if (this.aborted) return null;
@@ -151,6 +171,7 @@ export class Fit {
       const took = performance.now() - started;
       core.use();
       core.fresh = false;
+      this.log?.append(result.log);
       ms += took;
       this.trainingMs += took;
       const sums = new Totals(core.plan.layers);
@@ -168,14 +189,15 @@ export class Fit {
     }
     // In the same turn as the last step, so that no abort can fall between them.
     guard('fit', () => core.net.epochEnd());
+    this.mark('epochEnd');
     return { totals, ms, whole: first === 0 };
   }
 
   /** The chunk as stored, or an augmented copy of it. */
   private request(order: Uint32Array, from: number, to: number, epoch: number): JobRequest {
     const { x } = this.job.train;
-    const { y, augmenter } = this;
-    if (augmenter === null) return { kind: 'train', x, y, order, from, to };
+    const { y, augmenter, record } = this;
+    if (augmenter === null) return { kind: 'train', x, y, order, from, to, record };
     const { inputs, outputs } = this.core.plan;
     const n = to - from;
     const width = y instanceof Uint32Array ? 1 : outputs;
@@ -186,7 +208,7 @@ export class Fit {
       augmenter.apply(x.subarray(sample * inputs, (sample + 1) * inputs), chunkX.subarray(i * inputs, (i + 1) * inputs), epoch, sample);
       chunkY.set(y.subarray(sample * width, (sample + 1) * width), i * width);
     }
-    return { kind: 'train', x: chunkX, y: chunkY, order: identityOrder(n), from: 0, to: n };
+    return { kind: 'train', x: chunkX, y: chunkY, order: identityOrder(n), from: 0, to: n, record };
   }
 
   private progress(epoch: number, at: number, totals: Totals, chunk: Totals, msPerSample: number): void {

@@ -65,6 +65,7 @@ export {
   type WarningCode,
   type WarningEvent,
 } from './trainer';
+export { replay, type ReplayDifference, type ReplayOptions, type ReplayResult } from './replay';
 export { parseModelSpec, modelSpecs, type ModelSpecContext } from './specs';
 export {
   exportFirmware,

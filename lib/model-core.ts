@@ -14,6 +14,8 @@ export interface JobRequest {
   from: number;
   to: number;
   keep?: boolean;
+  /** Training: what a log holds of the samples (`logFlags`); 0 or none: no log. */
+  record?: number;
 }
 
 /** 0 .. n-1, for jobs that visit samples in storage order. @internal */
@@ -26,7 +28,7 @@ export function identityOrder(n: number): Uint32Array {
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {
-    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false);
+    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false, job.record ?? 0);
   } catch (error) {
     throw translate(error, job.kind);
   }

@@ -35,6 +35,11 @@ export interface FitOptions {
    * false (default): start a new training state from the present weights.
    */
   resume?: boolean;
+  /**
+   * Writes a log of every step to this file, for {@link replay}: numbers of the samples (the samples themselves with `augment`) and hashes of stats, weights
+   * and training state. It grows while training goes on.
+   */
+  record?: string;
   /** Writes the model with its state to `path` every `every` (default 1) epochs, and when aborted. */
   checkpoint?: {
     /** File that is replaced, whole or not at all. */
@@ -123,6 +128,7 @@ export class Trainer {
       evaluateEvery: options.evaluateEvery ?? 'epoch',
       signal: options.signal,
       augment: options.augment,
+      record: options.record,
       checkpoint: checkpoint && { every: checkpoint.every ?? 1, save: () => this.model.save(checkpoint.path, { state: true }) },
     };
   }

@@ -18,6 +18,7 @@ import { Output, type OutputOptions, type Streams } from './output';
 import { type PlanFlags, planCommand } from './plan';
 import { type PredictFlags, predictCommand } from './predict';
 import { policyNames } from './recipe';
+import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
 
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
@@ -93,7 +94,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -116,6 +117,7 @@ function addTrain(program: Command, register: Register): void {
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of weights, order and dropout', flag.integerFlag(0), 1)
     .option('--out <file>', 'write model, weights and training state')
+    .option('--record <file>', 'write a log of every step, for tinyprop replay')
     .addOption(new Option('--init <file>', 'start from the weights of this model').conflicts('resume'))
     .option('--resume <file>', 'continue an interrupted training to the same bits')
     .addOption(new Option('--freeze <names>', 'names of nodes, or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
@@ -209,6 +211,17 @@ function addFirmware(program: Command, register: Register): void {
   verify.option('--model <file>', 'the model that must be inside');
   flag.addOutputFlags(verify, false);
   register(verify, (context, command, [folder]) => firmwareVerifyCommand(folder as string, command.opts<{ model?: string }>(), context));
+}
+
+function addReplay(program: Command, register: Register): void {
+  const command = program.command('replay').description('take the steps of a log again; the first one that differs, exit code 5').argument('<log>');
+  command.requiredOption('--model <file>', 'model file that the training started from; any of that graph if it started from the seed');
+  flag.addDataFlags(command, false);
+  command
+    .addOption(new Option('--split <part>', 'which part of the data').choices(['test', 'train']).default('train'))
+    .option('--other-source', 'go on though the log was written by other sources');
+  flag.addOutputFlags(command, true);
+  register(command, (context, _command, [log]) => replayCommand(log as string, command.opts<ReplayFlags>(), context));
 }
 
 function addData(program: Command, register: Register): void {

@@ -26,6 +26,7 @@ export interface TrainFlags extends DataFlags, RecipeFlags {
   resume?: string;
   freeze?: string[] | { allButLast: number };
   replaceHead?: number;
+  record?: string;
 }
 
 /** `train`: trains, evaluates, saves. `explicit`: names of the flags that were typed. */
@@ -35,6 +36,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
   try {
     const { flags } = start;
     if (flags.out !== undefined) checkWritable('--out', flags.out);
+    if (flags.record !== undefined) checkRecord(flags);
     checkPolicyFlags([flags.policy as never], flags);
     const recipe = recipeOf(flags.policy, flags, flags.seed);
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
@@ -48,7 +50,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
       epochs: flags.epochs,
       signal: context.signal,
       ...(flags.resume !== undefined && { resume: true }),
-      ...defined({ augment }),
+      ...defined({ augment, record: flags.record }),
     });
     const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse' });
     const totals = addTotals(flags.resume === undefined ? undefined : readTrainingMeta(model.meta)?.totals, result.totals);
@@ -58,6 +60,13 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
   } finally {
     start.model?.close();
   }
+}
+
+/** A replay starts from a model file, or from the seed. */
+function checkRecord({ record, init, freeze, replaceHead }: TrainFlags): void {
+  checkWritable('--record', record as string);
+  if (init === undefined || (freeze === undefined && replaceHead === undefined)) return;
+  throw new TinypropError('ERR_TINYPROP_SPEC', '--record with --init and --freeze or --replace-head: no file would hold the model that the log begins with; save it first (Model.freeze, Model.replaceHead, Model.save)');
 }
 
 interface Start {

@@ -11,6 +11,10 @@ const sources: Record<string, string> = {
 #include "tinyprop.h"
 int main(void) { tp_recipe r = tp_recipe_default(); return r.batch == 1 && TP_OK == 0 ? 0 : 1; }
 `,
+  'tinyprop_log.h': `#include "tinyprop_log.h"
+#include "tinyprop_log.h"
+int main(void) { tp_log log; log.flags = TP_LOG_INDEX; return tp_log_begin(&log, NULL) == TP_E_ARG && log.flags != TP_LOG_SAMPLES ? 0 : 1; }
+`,
   'tinyprop_store.h': `#include "tinyprop_store.h"
 #include "tinyprop_store.h"
 int main(void) { tp_store_policy p = {0, 0, 0.0f, 0}; return tp_store_due(NULL, &p, 0.0f) == TP_STORE_SOON ? 0 : 1; }
