@@ -67,4 +67,17 @@ export {
 } from './trainer';
 export { replay, type ReplayDifference, type ReplayOptions, type ReplayResult } from './replay';
 export { parseModelSpec, modelSpecs, type ModelSpecContext } from './specs';
+export {
+  exportFirmware,
+  firmwareTargets,
+  verifyFirmware,
+  type FirmwareExport,
+  type FirmwareOptions,
+  type FirmwareProblem,
+  type FirmwareRecord,
+  type FirmwareReport,
+  type FirmwareTarget,
+  type ModelForm,
+  type VerifyOptions,
+} from './export';
 export * from './data';

@@ -46,11 +46,26 @@ function checkSubjects() {
   }
 }
 
+/** One version everywhere: package.json says it, the C header and the manifests of csrc repeat it. */
+function checkVersion() {
+  const read = (path) => readFileSync(join(root, path), 'utf8');
+  const { version } = JSON.parse(read('package.json'));
+  const header = read('csrc/include/tinyprop.h');
+  const part = (name) => new RegExp(`^#define TP_VERSION_${name} (\\d+)$`, 'm').exec(header)?.[1];
+  const found = {
+    'csrc/include/tinyprop.h': ['MAJOR', 'MINOR', 'PATCH'].map(part).join('.'),
+    'csrc/library.json': JSON.parse(read('csrc/library.json')).version,
+    'csrc/idf_component.yml': /^version: "(.*)"$/m.exec(read('csrc/idf_component.yml'))?.[1],
+  };
+  for (const [path, its] of Object.entries(found)) if (its !== version) offences.push(`${path}: version ${its}, package.json has ${version}`);
+}
+
 if (!existsSync(join(root, '.git'))) {
   process.stdout.write('not a git checkout: the rules are not checked\n');
 } else {
   for (const path of git('ls-files')) if (existsSync(join(root, path))) checkFile(path);
   checkSubjects();
+  checkVersion();
 }
 for (const offence of offences) process.stdout.write(`${offence}\n`);
 process.exitCode = offences.length === 0 ? 0 : 1;

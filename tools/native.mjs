@@ -60,11 +60,11 @@ function cmakeJs() {
 }
 
 /** CMake refuses a cache that was made in another folder: a clone that was moved or copied starts over. */
-export function dropForeignCache(out) {
+export function dropForeignCache(out, source = root) {
   const cache = join(out, 'CMakeCache.txt');
   if (!existsSync(cache)) return;
   const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
-  if (home !== root) rmSync(out, { recursive: true, force: true });
+  if (home !== source) rmSync(out, { recursive: true, force: true });
 }
 
 /** Runs cmake-js; `defines` become CMake cache entries. Returns the exit status. */

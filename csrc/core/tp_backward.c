@@ -40,7 +40,7 @@ static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, con
 /* Node i: its error is checked and, in a weight layer, masked. `summed`: its sums are known already. */
 static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, const tp_pass *a, bool summed) {
     float *l1 = tp_step_l1(s);
-    if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !s->k->finite_f32(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
+    if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !TP_CALL(s->k, finite_f32)(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
         if ((s->learns >> (s->first + j) & 1u) == 0) { continue; }
         tp_pass part;
@@ -49,7 +49,7 @@ static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, cons
             part = tp_pass_part(p, a, j, 1);
             one = &part;
         }
-        if (!summed) { l1[j] = s->k->asum_f32(one->d, p->n_out); }
+        if (!summed) { l1[j] = TP_CALL(s->k, asum_f32)(one->d, p->n_out); }
         tp_status status = tp_backward_choose(s, p, one, l1[j], tp_step_loss(s)[j]);
         if (status != TP_OK) { return status; }
     }
@@ -77,7 +77,7 @@ static void tp_backward_add(const tp_step *s, const tp_plan_node *p, const tp_pa
     for (uint32_t slot = 0; slot < 2; slot++) {
         if (p->needs_dx[slot] == 0 || p->adds_dx[slot] == 0) { continue; }
         const tp_plan_node *input = &s->plan->node[p->node.in[slot]];
-        s->k->add_f32(tp_arena_f32(s->arena, input->err) + (size_t)s->first * input->n_out, a->dx[slot], a->n * a->n_dx[slot]);
+        TP_CALL(s->k, add_f32)(tp_arena_f32(s->arena, input->err) + (size_t)s->first * input->n_out, a->dx[slot], a->n * a->n_dx[slot]);
     }
 }
 

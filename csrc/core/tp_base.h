@@ -33,6 +33,11 @@
 #error "tinyprop: x87 rounds twice; on 32-bit x86 compile with -msse2 -mfpmath=sse"
 #endif
 
+/* What a build leaves out and how it is compiled, in a file of its own: -DTP_CONFIG_HEADER='"mine.h"'. */
+#ifdef TP_CONFIG_HEADER
+#include TP_CONFIG_HEADER
+#endif
+
 #include "../include/tinyprop.h"
 #ifdef TP_PORT_HEADER
 #include TP_PORT_HEADER
@@ -41,6 +46,23 @@
 #endif
 
 #define TP_INLINE static inline __attribute__((always_inline, unused))
+
+/* Called once in a while: made small, not fast. */
+#define TP_COLD __attribute__((cold))
+
+#define TP_CAT2(a, b) a##b
+#define TP_CAT(a, b) TP_CAT2(a, b)
+
+/* TP_WHEN(LAYER, conv2d, tokens): the tokens, unless the configuration says `#define TP_WITH_LAYER_conv2d 0`; so for LOSS, POLICY,
+ * OPTIM. A row that no list mentions is TP_OPTIONAL: the compiler drops it with all that only it uses. */
+#define TP_OFF_0 ~, 0
+#define TP_SECOND2(a, b, ...) b
+#define TP_SECOND(...) TP_SECOND2(__VA_ARGS__)
+#define TP_WITH(list, name) TP_SECOND(TP_CAT(TP_OFF_, TP_WITH_##list##_##name), 1, ~)
+#define TP_WHEN_0(...)
+#define TP_WHEN_1(...) __VA_ARGS__
+#define TP_WHEN(list, name, ...) TP_CAT(TP_WHEN_, TP_WITH(list, name))(__VA_ARGS__)
+#define TP_OPTIONAL static const __attribute__((unused))
 
 _Static_assert(sizeof(float) == 4, "tinyprop needs IEEE binary32 floats");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tinyprop supports little-endian machines");

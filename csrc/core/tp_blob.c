@@ -107,7 +107,7 @@ static tp_status tp_blob_check(tp_blob *blob) {
     return TP_OK;
 }
 
-tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length) {
+TP_COLD tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length) {
     if (blob == NULL || bytes == NULL) { return TP_E_ARG; }
     TP_MEMSET(blob, 0, sizeof *blob);
     const uint8_t *b = (const uint8_t *)bytes;
@@ -133,7 +133,7 @@ static void tp_blob_node_words(const tp_node *node, uint32_t word[17]) {
 
 _Static_assert(sizeof(tp_node) == TP_BLOB_NODE, "node records are stored field by field in declaration order");
 
-tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model) {
+TP_COLD tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model) {
     const uint8_t *data;
     uint32_t length;
     if (blob == NULL || blob->bytes == NULL || nodes == NULL || model == NULL) { return TP_E_ARG; }
@@ -182,7 +182,7 @@ static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, cons
 }
 
 /* Floats of unaligned bytes, all finite? */
-static bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
+static TP_COLD bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
     for (uint32_t i = 0; t->dtype == TP_F32 && i < t->bytes; i += 4) {
         if ((tp_blob_u32(data + i) & 0x7f800000u) == 0x7f800000u) { return false; }
     }
@@ -190,7 +190,7 @@ static bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
 }
 
 /* Visits every tensor of the net; `copy` false only checks. */
-static tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
+static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
     char name[TP_NAME_BYTES + 16];
     tp_tensor t;
     void *to;
@@ -208,7 +208,7 @@ static tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flag
     return TP_OK;
 }
 
-tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded) {
+TP_COLD tp_status tp_blob_load(const tp_blob *blob, tp_net *net, uint32_t flags, uint32_t *loaded) {
     uint32_t count = 0, length = 0;
     const uint8_t *state = NULL;
     if (blob == NULL || blob->bytes == NULL) { return TP_E_ARG; }
@@ -331,7 +331,7 @@ static void tp_blob_put_header(tp_blob_writer *w, size_t length, uint32_t crc) {
     tp_blob_put_u32(w, crc);
 }
 
-tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
+TP_COLD tp_status tp_blob_save(const tp_net *net, uint32_t flags, const tp_section *extra, uint32_t n_extra, void *buffer,
                        size_t capacity, size_t *length) {
     tp_status idle = tp_net_idle(net);
     if (idle != TP_OK) { return idle; }

@@ -7,52 +7,63 @@ typedef struct tp_list_row {
     int32_t id;
 } tp_list_row;
 
+/* A configuration may leave no other row. */
+#define TP_LAST_ROW {NULL, 0},
+
 static const tp_list_row tp_rows_layer[] = {
-#define TP_LAYER(name, id) {#name, id},
+#define TP_LAYER(name, id) TP_WHEN(LAYER, name, {#name, id},)
 #include "../layer/tp_layer_list.h"
 #undef TP_LAYER
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_loss[] = {
-#define TP_LOSS(name, id) {#name, id},
+#define TP_LOSS(name, id) TP_WHEN(LOSS, name, {#name, id},)
 #include "../loss/tp_loss_list.h"
 #undef TP_LOSS
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_policy[] = {
-#define TP_POLICY(name, id) {#name, id},
+#define TP_POLICY(name, id) TP_WHEN(POLICY, name, {#name, id},)
 #include "../policy/tp_policy_list.h"
 #undef TP_POLICY
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_optimizer[] = {
-#define TP_OPTIM(name, id) {#name, id},
+#define TP_OPTIM(name, id) TP_WHEN(OPTIM, name, {#name, id},)
 #include "../optim/tp_optim_list.h"
 #undef TP_OPTIM
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_preset[] = {
 #define TP_PRESET(name, s_min, s_max, zeta, ymax_mode, output_dense, select, tau) {#name, 0},
 #include "../policy/tp_policy_list.h"
 #undef TP_PRESET
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_kernel[] = {
 #define TP_KERNEL(name, ret, params) {#name, 0},
 #include "../kernel/tp_kernel_list.h"
 #undef TP_KERNEL
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_isa[] = {
 #define TP_ISA(name, needs) {#name, 0},
     TP_ISA_ROWS
 #undef TP_ISA
+    TP_LAST_ROW
 };
 static const tp_list_row tp_rows_status[] = {
 #define TP_ROW(name) {"TP_" #name, TP_##name},
     TP_STATUS_ROWS
 #undef TP_ROW
+    TP_LAST_ROW
 };
 
 static const struct {
     const tp_list_row *row;
     uint32_t count;
 } tp_lists[TP_LIST_COUNT] = {
-#define TP_ROWS(rows) {rows, (uint32_t)(sizeof(rows) / sizeof(rows[0]))}
+#define TP_ROWS(rows) {rows, (uint32_t)(sizeof(rows) / sizeof(rows[0])) - 1u}
     TP_ROWS(tp_rows_layer), TP_ROWS(tp_rows_loss), TP_ROWS(tp_rows_policy), TP_ROWS(tp_rows_optimizer),
     TP_ROWS(tp_rows_preset), TP_ROWS(tp_rows_kernel), TP_ROWS(tp_rows_isa), TP_ROWS(tp_rows_status),
 #undef TP_ROWS

@@ -156,7 +156,7 @@ static void tp_step_open(tp_step *s, const tp_net *net) {
 
 static TP_NOINLINE tp_status tp_forward_check(const tp_net *net, const float *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
-        if (!net->kernels->finite_f32(x + (size_t)i * net->plan->n_in, net->plan->n_in)) { return TP_E_DATA; }
+        if (!TP_CALL(net->kernels, finite_f32)(x + (size_t)i * net->plan->n_in, net->plan->n_in)) { return TP_E_DATA; }
     }
     return TP_OK;
 }

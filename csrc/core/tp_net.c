@@ -5,12 +5,21 @@
 #include "tp_rng.h"
 #include "tp_state.h"
 
-tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels) {
+/* A plan of another machine: has this build the rows it needs? */
+static bool tp_net_has_rows(const tp_plan *plan) {
+    bool rows = tp_loss_find(plan->loss) != NULL;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) { rows = rows && tp_layer_find(plan->node[i].node.op) != NULL; }
+    if (plan->training == 0) { return rows; }
+    return rows && tp_policy_find(plan->recipe.policy) != NULL && tp_optim_find(plan->recipe.optimizer) != NULL;
+}
+
+TP_COLD tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels) {
     if (net == NULL || plan == NULL) { return TP_E_ARG; }
     if (plan->source_version != (TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH) ||
         plan->n_nodes == 0 || plan->bytes != tp_plan_bytes(plan->n_nodes)) {
         return TP_E_VERSION;
     }
+    if (!tp_net_has_rows(plan)) { return TP_E_ABSENT; }
     if (plan->training != 0 && plan->recipe.numerics == TP_NUMERICS_FLUSH && TP_CONTROL_FLUSH == 0) { return TP_E_RECIPE; }
     if (arena == NULL || (uintptr_t)arena % TP_ALIGN != 0 || bytes < plan->arena_bytes) { return TP_E_ARENA; }
     if (kernels == NULL) { kernels = tp_kernels_best(); }
@@ -50,7 +59,7 @@ static void tp_net_init_uniform(const tp_net *net, const tp_plan_node *p) {
     if (p->n_tensors > 1) { TP_MEMSET(net->arena + p->tensor[1].offset, 0, p->tensor[1].bytes); }
 }
 
-static TP_NOINLINE void tp_net_init_all(const tp_net *net) {
+static TP_COLD TP_NOINLINE void tp_net_init_all(const tp_net *net) {
     TP_MEMSET(net->arena + net->plan->params_at, 0, net->plan->params_bytes);
     for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
         const tp_plan_node *p = &net->plan->node[i];

@@ -40,7 +40,7 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
     tp_status status = tp_plan_check_name(plan, i);
     if (status != TP_OK) { return status; }
-    if (ops == NULL) { return TP_E_MODEL; }
+    if (ops == NULL) { return tp_row_status(TP_LIST_LAYER, p->node.op, TP_E_MODEL); }
     for (uint32_t slot = 0; slot < 2; slot++) {
         int32_t in = p->node.in[slot];
         bool wanted = slot < ops->inputs;
@@ -375,7 +375,8 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     uint32_t n_in = tp_mul(tp_mul(in->h, in->w, &overflow), in->c, &overflow);
     bool ranked = in->rank >= 1 && in->rank <= 3 && (in->rank == 3 || in->h == 1) && (in->rank >= 2 || in->w == 1);
     if (overflow || tp_mul(n_in, 4, &overflow) == 0 || overflow || !ranked) { return TP_E_SHAPE; }
-    if (model->input_dtype != TP_F32 || tp_loss_find(model->loss) == NULL) { return TP_E_MODEL; }
+    if (model->input_dtype != TP_F32) { return TP_E_MODEL; }
+    if (tp_loss_find(model->loss) == NULL) { return tp_row_status(TP_LIST_LOSS, model->loss, TP_E_MODEL); }
     plan->input = *in;
     plan->n_in = n_in;
     plan->input_dtype = model->input_dtype;
@@ -399,7 +400,7 @@ static bool tp_plan_options_ok(const tp_plan_options *o) {
     return o->samples >= 1 && o->samples <= TP_MAX_SAMPLES && o->threads >= 1 && o->threads <= TP_MAX_THREADS && o->packing <= 1;
 }
 
-static TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options,
+static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options,
                                                   tp_plan *plan, uint32_t bytes, uint32_t *where) {
     if (model == NULL || plan == NULL || model->nodes == NULL || options == NULL || !tp_plan_options_ok(options)) { return TP_E_ARG; }
     *where = model->n_nodes;

@@ -2,11 +2,21 @@
 /* Recipes: defaults, presets, validation, and the learning rate as a function of batches seen. */
 #include "tp_base.h"
 
+/* Wire ids without the names of the lists, which a firmware may not need. */
+enum {
+#define TP_POLICY(name, id) TP_POLICY_##name = id,
+#include "../policy/tp_policy_list.h"
+#undef TP_POLICY
+#define TP_OPTIM(name, id) TP_OPTIM_##name = id,
+#include "../optim/tp_optim_list.h"
+#undef TP_OPTIM
+};
+
 tp_recipe tp_recipe_default(void) {
     tp_recipe r;
     TP_MEMSET(&r, 0, sizeof r);
-    r.policy = tp_list_id(TP_LIST_POLICY, "tinypropv2");
-    r.optimizer = tp_list_id(TP_LIST_OPTIMIZER, "sgd");
+    r.policy = TP_POLICY_tinypropv2;
+    r.optimizer = TP_OPTIM_sgd;
     r.batch = 1;
     r.lr = 0.01f;
     r.seed = 1;
@@ -45,7 +55,8 @@ static float tp_recipe_theta(const tp_policy_params *p) {
 static tp_status tp_recipe_check(const tp_recipe *r, float bound, uint32_t *warnings) {
     const tp_policy_ops *policy = tp_policy_find(r->policy);
     const tp_schedule *s = &r->schedule;
-    if (policy == NULL || tp_optim_find(r->optimizer) == NULL) { return TP_E_ARG; }
+    if (policy == NULL) { return tp_row_status(TP_LIST_POLICY, r->policy, TP_E_ARG); }
+    if (tp_optim_find(r->optimizer) == NULL) { return tp_row_status(TP_LIST_OPTIMIZER, r->optimizer, TP_E_ARG); }
     bool numbers = r->batch >= 1 && r->numerics <= TP_NUMERICS_FLUSH && r->lr > 0.0f && tp_finite(r->lr) && r->momentum >= 0.0f &&
                    r->momentum < 1.0f && r->weight_decay >= 0.0f && tp_finite(r->weight_decay);
     bool schedule = s->kind <= TP_SCHEDULE_STEP && (s->kind != TP_SCHEDULE_COSINE || (s->total >= 1 && s->warmup <= s->total)) &&

@@ -7,14 +7,14 @@
 static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, float *score) {
     const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
     uint32_t positions = p->n_out / p->rows;
-    s->k->channel_asum_f32(score, d, positions, p->rows);
+    TP_CALL(s->k, channel_asum_f32)(score, d, positions, p->rows);
     for (uint32_t c = 0; c < p->rows && policy->score != NULL; c++) {
         const float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)c * p->row_len;
-        tp_channel channel = {p->layer, c, score[c], s->k->asum_f32(w, p->row_len)};
+        tp_channel channel = {p->layer, c, score[c], TP_CALL(s->k, asum_f32)(w, p->row_len)};
         score[c] = policy->score(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &channel);
     }
-    s->k->top_f32(score, p->rows, keep);
-    s->k->mask_channels_f32(d, score, positions, p->rows);
+    TP_CALL(s->k, top_f32)(score, p->rows, keep);
+    TP_CALL(s->k, mask_channels_f32)(d, score, positions, p->rows);
 }
 
 static void tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, void *scratch) {
@@ -23,6 +23,6 @@ static void tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, ui
     } else if (keep < p->n_select && p->select == TP_SELECT_CHANNEL) {
         tp_select_channels(s, p, d, keep, (float *)scratch);
     } else if (keep < p->n_select) {
-        s->k->top_f32(d, p->n_out, keep);
+        TP_CALL(s->k, top_f32)(d, p->n_out, keep);
     }
 }

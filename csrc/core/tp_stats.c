@@ -21,7 +21,7 @@ static void tp_stats_layer(const tp_step *s, const tp_plan_node *p, uint32_t k, 
     if (stats == NULL) { return; }
     tp_layer_stats *layer = &stats->layer[p->layer];
     uint32_t elements = p->select == TP_SELECT_CHANNEL ? k * (p->n_out / p->rows) : k;
-    uint32_t worked = s->k->count_above_f32(kept, 0, p->n_out);
+    uint32_t worked = TP_CALL(s->k, count_above_f32)(kept, 0, p->n_out);
     uint32_t dw = p->trainable != 0 ? p->macs_row : 0u, dx = p->needs_dx[0] != 0 ? p->macs_row : 0u;
     layer->n += p->n_select;
     layer->k += k;

@@ -266,11 +266,11 @@ static tp_status tp_store_state_fits(const tp_store *s, const tp_store_header *h
 }
 
 tp_status tp_store_load(tp_store *store, uint32_t flags, tp_store_info *info) {
-    if (!tp_store_ready(store) || !tp_store_flags_known(flags)) { return TP_E_ARG; }
-    if (tp_net_idle(store->net) != TP_OK) { return TP_E_BUSY; }
+    if (store == NULL || !tp_store_flags_known(flags)) { return TP_E_ARG; }
     bool state = (flags & TP_BLOB_STATE) != 0, mixed = false;
     tp_store_scan scan;
-    tp_status status = TP_OK;
+    tp_status status = tp_net_idle(store->net);
+    if (status != TP_OK) { return status; }
     store->known = 0;
     for (uint32_t tries = 0; tries < 3 && status == TP_OK; tries++) {
         uint32_t crc[2];
@@ -348,8 +348,9 @@ static tp_status tp_store_write(const tp_store *s, uint32_t slot, tp_store_heade
 }
 
 tp_status tp_store_commit(tp_store *store, float metric, uint32_t flags, tp_store_info *info) {
-    if (!tp_store_ready(store) || (flags & ~TP_STORE_ALWAYS) != 0) { return TP_E_ARG; }
-    if (tp_net_idle(store->net) != TP_OK) { return TP_E_BUSY; }
+    if (store == NULL || (flags & ~TP_STORE_ALWAYS) != 0) { return TP_E_ARG; }
+    tp_status status = tp_net_idle(store->net);
+    if (status != TP_OK) { return status; }
     if (!tp_finite(metric) || !tp_store_finite(store->net)) { return TP_E_DATA; }
     bool state = (store->config.flags & TP_BLOB_STATE) != 0;
     tp_store_header h = {.version = TP_STORE_VERSION, .model = store->model, .state = state ? store->state : 0u, .slot_bytes = store->slot_bytes,
@@ -368,7 +369,7 @@ tp_status tp_store_commit(tp_store *store, float metric, uint32_t flags, tp_stor
         if (info != NULL) { *info = store->newest; }
         return TP_OK;
     }
-    tp_status status = tp_store_target(store, &scan, intact, &slot);
+    status = tp_store_target(store, &scan, intact, &slot);
     if (status != TP_OK) { return status; }
     h.sequence = scan.any ? scan.sequence + 1u : 1u;
     h.erases = tp_store_erases(store, &scan, slot) + 1u;

@@ -10,13 +10,13 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     if (b == NULL || b->n == 0 || b->x == NULL || (loss->labels ? b->label == NULL : b->target == NULL)) { return TP_E_ARG; }
     const float *x = (const float *)b->x;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!net->kernels->finite_f32(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
+        if (!TP_CALL(net->kernels, finite_f32)(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
         if (loss->labels) {
             if (b->label[i] >= plan->n_out) { return TP_E_LABEL; }
             continue;
         }
         const float *target = b->target + (size_t)i * plan->n_out;
-        if (!net->kernels->finite_f32(target, plan->n_out)) { return TP_E_DATA; }
+        if (!TP_CALL(net->kernels, finite_f32)(target, plan->n_out)) { return TP_E_DATA; }
         for (uint32_t j = 0; j < plan->n_out && loss->target_ok != NULL; j++) {
             if (!loss->target_ok(target[j])) { return TP_E_LABEL; }
         }
@@ -63,7 +63,7 @@ static tp_status tp_train_decide(tp_step *s, bool *learn) {
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
     float loss = tp_sample_loss(s, d);
     *tp_step_loss(s) = loss;
-    float alpha = s->k->asum_f32(d, plan->n_out);
+    float alpha = TP_CALL(s->k, asum_f32)(d, plan->n_out);
     if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
     tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};

@@ -23,7 +23,7 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
     u.update = s->update;
     u.state = p->optim == TP_NO_OFFSET ? NULL : (uint32_t *)(void *)(s->arena + p->optim);
     if (r->weight_decay > 0.0f && !bias && p->layer != TP_NO_OFFSET) {
-        s->k->axpy_f32(u.w, -(s->lr * r->weight_decay), u.w, u.n); /* decoupled, before the gradient */
+        TP_CALL(s->k, axpy_f32)(u.w, -(s->lr * r->weight_decay), u.w, u.n); /* decoupled, before the gradient */
     }
     tp_optim_find(r->optimizer)->row(&u);
 }
@@ -50,7 +50,7 @@ static uint32_t *tp_update_marks(const tp_step *s, const tp_plan_node *p, tp_pas
     uint32_t *any = a->scratch;
     a->scratch += tp_plan_marks(p, &overflow) / 4u;
     if (p->layer != TP_NO_OFFSET) {
-        s->k->channel_any_f32(any, a->d, a->n * (p->n_out / p->rows), p->rows);
+        TP_CALL(s->k, channel_any_f32)(any, a->d, a->n * (p->n_out / p->rows), p->rows);
     } else {
         for (uint32_t r = 0; r < p->rows; r++) { any[r] = 1; }
     }

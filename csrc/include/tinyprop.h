@@ -63,6 +63,7 @@ typedef int32_t tp_status;
 #define TP_E_MODE (-16)     /* the plan is for inference only; the blob holds no training state */
 #define TP_E_BUSY (-17)     /* a step of this net is in flight: resume it to its end, or cancel it */
 #define TP_E_STOPPED (-18)  /* should_stop said so: the step is in flight */
+#define TP_E_ABSENT (-19)   /* a layer, loss, policy or optimizer that this build's TP_CONFIG_HEADER leaves out */
 #define TP_E_FLASH (-20)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
 #define TP_E_EMPTY (-21)    /* tinyprop_store.h: nothing was ever stored */
 
@@ -285,8 +286,8 @@ typedef struct tp_plan {
 /* Bytes of a plan of that many nodes. */
 uint32_t tp_plan_bytes(uint32_t n_nodes);
 /* Plans model + recipe into `plan` (`bytes` large, 8-byte aligned). recipe NULL: inference only, and activations share
- * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER; TP_E_ARG also for an unknown
- * policy or optimizer. On an error *where (may be NULL) is the index of the offending node, or n_nodes, and the content of
+ * memory as soon as they are dead. TP_E_MODEL, TP_E_SHAPE, TP_E_RECIPE, TP_E_LIMIT, TP_E_BUFFER, TP_E_ABSENT; TP_E_ARG also for an
+ * unknown policy or optimizer. On an error *where (may be NULL) is the index of the offending node, or n_nodes, and the content of
  * `plan` is of no use. Time: O(n_nodes^3), no loop over elements. The arena is as small as it can be: for microcontrollers. */
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where);
 /* The same with options, for machines that have the memory; TP_E_ARG also where one is out of range. */
@@ -298,8 +299,8 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
 
 /* The best table this CPU runs; NULL: none of those compiled in. All tables give the same bits; "soft" runs everywhere. Compiled
- * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon, vfp) the library has that one alone; for Cortex-M it has vfp (FPU with
- * fma) or soft without being told. */
+ * with -DTP_STATIC_ISA=NAME (soft, scalar, avx2, avx512, neon, vfp) the library has that one alone and calls it directly; Cortex-M
+ * gets vfp (FPU with fma) or soft so unless NAME is `all`. */
 const tp_kernels *tp_kernels_best(void);
 /* By name (a row of TP_LIST_ISA); NULL: not compiled in, or this CPU cannot run it. */
 const tp_kernels *tp_kernels_named(const char *name);
@@ -384,8 +385,8 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION; TP_E_RECIPE: TP_NUMERICS_FLUSH
- * on a machine that cannot. */
+ * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION, TP_E_ABSENT; TP_E_RECIPE:
+ * TP_NUMERICS_FLUSH on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
  * fresh training state. Formula and stream: docs/NUMERICS.md. */
@@ -564,7 +565,8 @@ typedef enum tp_list {
     TP_LIST_COUNT
 } tp_list;
 
-/* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. */
+/* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. Rows that TP_CONFIG_HEADER leaves out
+ * are not there. */
 const char *tp_list_name(tp_list list, uint32_t index, int32_t *id);
 /* Wire id of a name; 0: no such row, or a list without ids (presets, kernels, instruction sets). */
 uint32_t tp_list_id(tp_list list, const char *name);

@@ -107,8 +107,8 @@ tp_status tp_store_open(tp_store *store, const tp_store_config *config, tp_net *
  *   TP_E_MISMATCH  intact, but of another model, key or division into slots; or, with TP_BLOB_STATE, the training state has
  *                  another layout (policy, optimizer, frozen nodes): load TP_BLOB_WEIGHTS alone
  *   TP_E_MODE      TP_BLOB_STATE, but the newest slot or the net has no training state
+ *   TP_E_BUSY      a step of the net is in flight
  *   TP_E_FLASH     the flash could not be read, and no other slot was intact
- *   TP_E_BUSY      a step of the net is in flight (slices)
  * On all of these the net is as it was. One exception: if flash that has just passed its checksum reads differently while it is
  * copied, and no other slot can be copied whole, the result is TP_E_FLASH and the net is closed (TP_E_ARG on every call), because
  * it would hold a mixture: open it again. Time: reads every header twice, the payload twice. */
@@ -121,7 +121,7 @@ tp_status tp_store_load(tp_store *store, uint32_t flags, tp_store_info *info);
  * header, reads it back. Nothing is written, and info->written is 0, if the newest slot holds these weights already. metric: how
  * good they are, more is better (accuracy, or minus the loss); any finite number, 0 if there is none.
  * *info (may be NULL): the newest slot afterwards.
- *   TP_E_BUSY   a step of the net is in flight (slices): its weights may be half updated; nothing was written
+ *   TP_E_BUSY   a step of the net is in flight: between slices it is neither the old nor the new net
  *   TP_E_DATA   a weight or the metric is not finite: training has diverged; nothing was written
  *   TP_E_FLASH  a flash function failed, or the flash did not take the bytes; the newest slot is as it was. The next commit tries
  *               another slot if there are more than two

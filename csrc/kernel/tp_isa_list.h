@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One row and one block per instruction set; best last. TP_ISA(name, needs): `needs` is a host CPU test. */
-#define TP_CAT2(a, b) a##b
-#define TP_CAT(a, b) TP_CAT2(a, b)
 #define TP_STATIC_all 0
 #define TP_STATIC_soft 1
 #define TP_STATIC_scalar 2

@@ -14,11 +14,22 @@ typedef struct tp_conv {
     uint32_t groups;
 } tp_conv;
 
+/* With one instruction set a call is direct, the table but a name, and kernels that nothing calls are dropped. */
+#if defined(TP_STATIC_ISA) && TP_CAT(TP_STATIC_, TP_STATIC_ISA) != TP_STATIC_all
+#define TP_KERNELS_DIRECT 1
+#else
+#define TP_KERNELS_DIRECT 0
+#endif
 struct tp_kernels {
     const char *name;
+#if TP_KERNELS_DIRECT
+#define TP_CALL(k, kernel) ((void)(k), TP_CAT(tp_##kernel##_, TP_STATIC_ISA))
+#else
+#define TP_CALL(k, kernel) ((k)->kernel)
 #define TP_KERNEL(name, ret, params) ret(*name) params;
 #include "tp_kernel_list.h"
 #undef TP_KERNEL
+#endif
 };
 
 /* Words of memory that the fast forms of a convolution want; saturates. A sample with zeros around (or its input errors), and

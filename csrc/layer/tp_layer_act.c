@@ -26,16 +26,16 @@ static float *tp_act_error(const tp_plan_node *p, const tp_pass *a) {
     }
 
 static void tp_relu_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_f32(a->y, a->x[0], tp_f32_from_bits(0x7f800000u), a->n * p->n_out);
+    TP_CALL(s->k, clamp_f32)(a->y, a->x[0], tp_f32_from_bits(0x7f800000u), a->n * p->n_out);
 }
 
-TP_ACT_ERRORS(relu, s->k->clamp_back_f32(d, y, tp_f32_from_bits(0x7f800000u), p->n_out))
+TP_ACT_ERRORS(relu, TP_CALL(s->k, clamp_back_f32)(d, y, tp_f32_from_bits(0x7f800000u), p->n_out))
 
 static void tp_relu6_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->clamp_f32(a->y, a->x[0], 6.0f, a->n * p->n_out);
+    TP_CALL(s->k, clamp_f32)(a->y, a->x[0], 6.0f, a->n * p->n_out);
 }
 
-TP_ACT_ERRORS(relu6, s->k->clamp_back_f32(d, y, 6.0f, p->n_out))
+TP_ACT_ERRORS(relu6, TP_CALL(s->k, clamp_back_f32)(d, y, 6.0f, p->n_out))
 
 static tp_status tp_leaky_relu_shape(tp_plan_node *p, const tp_shape *in1) {
     /* the derivative is read off the sign of the output */
@@ -44,25 +44,25 @@ static tp_status tp_leaky_relu_shape(tp_plan_node *p, const tp_shape *in1) {
 }
 
 static void tp_leaky_relu_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->leaky_f32(a->y, a->x[0], p->node.param, a->n * p->n_out);
+    TP_CALL(s->k, leaky_f32)(a->y, a->x[0], p->node.param, a->n * p->n_out);
 }
 
-TP_ACT_ERRORS(leaky_relu, s->k->leaky_back_f32(d, y, p->node.param, p->n_out))
+TP_ACT_ERRORS(leaky_relu, TP_CALL(s->k, leaky_back_f32)(d, y, p->node.param, p->n_out))
 
 static void tp_sigmoid_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->sigmoid_f32(a->y, a->x[0], a->n * p->n_out);
+    TP_CALL(s->k, sigmoid_f32)(a->y, a->x[0], a->n * p->n_out);
 }
 
-TP_ACT_ERRORS(sigmoid, s->k->sigmoid_back_f32(d, y, p->n_out))
+TP_ACT_ERRORS(sigmoid, TP_CALL(s->k, sigmoid_back_f32)(d, y, p->n_out))
 
 static void tp_tanh_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    s->k->tanh_f32(a->y, a->x[0], a->n * p->n_out);
+    TP_CALL(s->k, tanh_f32)(a->y, a->x[0], a->n * p->n_out);
 }
 
-TP_ACT_ERRORS(tanh, s->k->tanh_back_f32(d, y, p->n_out))
+TP_ACT_ERRORS(tanh, TP_CALL(s->k, tanh_back_f32)(d, y, p->n_out))
 
 #define TP_ACTIVATION(op, shape_of)                                                        \
-    static const tp_layer_ops tp_layer_##op = {                                            \
+    TP_OPTIONAL tp_layer_ops tp_layer_##op = {                                            \
         .name = #op, .inputs = 1, .flags = TP_LAYER_IN_PLACE | TP_LAYER_NEEDS_Y | TP_LAYER_BATCH | TP_LAYER_SUMS, \
         .shape = shape_of, .forward = tp_##op##_forward, .errors = tp_##op##_errors,       \
     };

@@ -20,6 +20,6 @@ static void tp_add_errors(const tp_step *s, const tp_plan_node *p, const tp_pass
     }
 }
 
-static const tp_layer_ops tp_layer_add = {
+TP_OPTIONAL tp_layer_ops tp_layer_add = {
     .name = "add", .inputs = 2, .flags = TP_LAYER_BATCH, .shape = tp_add_shape, .forward = tp_add_forward, .errors = tp_add_errors,
 };

@@ -85,7 +85,7 @@ static uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_node *p, co
     bool all = a->zeros || g->groups == g->c_in; /* depthwise kernels work on every element */
     for (uint32_t oy = 0; oy < g->oh; oy++) {
         uint32_t top = oy * g->sh, from = tp_max_u32(top, g->pad_top), to = tp_min_u32(top + g->kh, g->pad_top + g->h);
-        uint32_t live = all ? row : s->k->count_above_f32(a->d + (size_t)(c.oy + oy) * row, 0, row);
+        uint32_t live = all ? row : TP_CALL(s->k, count_above_f32)(a->d + (size_t)(c.oy + oy) * row, 0, row);
         macs += to > from ? live * (to - from) * g->kw * (g->c_in / g->groups) : 0u;
     }
     return macs;
@@ -104,11 +104,11 @@ static void tp_conv2d_forward(const tp_step *s, const tp_plan_node *p, const tp_
         g.oh = a->pieces;
         g.pad_top = g.pad_top > top ? g.pad_top - top : 0u;
     }
-    s->k->conv_f32(&g, a->n, y, x, w, b, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_f32)(&g, a->n, y, x, w, b, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) {
-    s->k->channel_sum_f32(g, a->d, p->out.h * p->out.w, p->out.c);
+    TP_CALL(s->k, channel_sum_f32)(g, a->d, p->out.h * p->out.w, p->out.c);
 }
 
 static void tp_conv2d_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -120,17 +120,17 @@ static void tp_conv2d_errors(const tp_step *s, const tp_plan_node *p, const tp_p
         return;
     }
     const float *d = a->d + (size_t)c.oy * c.g.ow * c.g.c_out;
-    s->k->conv_dx_f32(&c.g, a->n, a->dx[0] + c.y * row, d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_dx_f32)(&c.g, a->n, a->dx[0] + c.y * row, d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     tp_conv geometry = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
     float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)first * p->row_len;
-    s->k->conv_dw_f32(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_dw_f32)(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
 }
 
 #define TP_CONVOLUTION(op, op_name, shape_of, plan_of)                                              \
-    static const tp_layer_ops tp_layer_##op = {                                                     \
+    TP_OPTIONAL tp_layer_ops tp_layer_##op = {                                                     \
         .name = op_name, .inputs = 1, .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH, \
         .shape = shape_of, .plan = plan_of, .forward = tp_conv2d_forward, .bias = tp_conv2d_bias,   \
         .errors = tp_conv2d_errors, .gradient = tp_conv2d_gradient,                                 \

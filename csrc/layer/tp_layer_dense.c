@@ -25,10 +25,10 @@ static void tp_dense_plan(tp_plan_node *p, const tp_plan_options *options, bool 
 static void tp_dense_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]);
     uint32_t first = a->piece, rows = a->pieces > 0 ? a->pieces : p->rows;
-    s->k->dense_f32(a->y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);
+    TP_CALL(s->k, dense_f32)(a->y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);
 }
 
-static void tp_dense_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) { s->k->add_f32(g, a->d, p->rows); }
+static void tp_dense_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) { TP_CALL(s->k, add_f32)(g, a->d, p->rows); }
 
 /* A piece is a row. */
 static uint32_t tp_dense_pieces(const tp_plan_node *p, bool back) {
@@ -48,10 +48,10 @@ static void tp_dense_some(const tp_step *s, const tp_plan_node *p, const tp_pass
     if (a->piece == 0 && dx != NULL) { TP_MEMSET(dx, 0, (size_t)p->row_len * sizeof(float)); }
     for (uint32_t i = a->piece; i < end; i++, w += p->row_len) {
         if (a->d[i] == 0.0f) { continue; }
-        if (dx != NULL) { s->k->axpy_f32(dx, a->d[i], w, p->row_len); }
-        if (update) { s->k->axpy_f32(w, -(s->lr * a->d[i]), a->x[0], p->row_len); }
+        if (dx != NULL) { TP_CALL(s->k, axpy_f32)(dx, a->d[i], w, p->row_len); }
+        if (update) { TP_CALL(s->k, axpy_f32)(w, -(s->lr * a->d[i]), a->x[0], p->row_len); }
     }
-    if (end == p->rows && dx != NULL) { s->k->finish_f32(dx, p->row_len); }
+    if (end == p->rows && dx != NULL) { TP_CALL(s->k, finish_f32)(dx, p->row_len); }
 }
 
 static void tp_dense_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -59,12 +59,12 @@ static void tp_dense_errors(const tp_step *s, const tp_plan_node *p, const tp_pa
         tp_dense_some(s, p, a, false);
         return;
     }
-    s->k->dense_dx_f32(a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), p->rows, p->row_len, a->n, a->zeros);
+    TP_CALL(s->k, dense_dx_f32)(a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), p->rows, p->row_len, a->n, a->zeros);
 }
 
 static void tp_dense_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)first * p->row_len;
-    s->k->dense_dw_f32(g, w, c, a->x[0], a->d, p->rows, p->row_len, a->n, first, rows, a->zeros);
+    TP_CALL(s->k, dense_dw_f32)(g, w, c, a->x[0], a->d, p->rows, p->row_len, a->n, first, rows, a->zeros);
 }
 
 static void tp_dense_fused(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -72,10 +72,10 @@ static void tp_dense_fused(const tp_step *s, const tp_plan_node *p, const tp_pas
         tp_dense_some(s, p, a, true);
         return;
     }
-    s->k->dense_sgd_f32(a->dx[0], tp_tensor_f32(s->arena, &p->tensor[0]), a->x[0], a->d, s->lr, p->rows, p->row_len, a->zeros);
+    TP_CALL(s->k, dense_sgd_f32)(a->dx[0], tp_tensor_f32(s->arena, &p->tensor[0]), a->x[0], a->d, s->lr, p->rows, p->row_len, a->zeros);
 }
 
-static const tp_layer_ops tp_layer_dense = {
+TP_OPTIONAL tp_layer_ops tp_layer_dense = {
     .name = "dense", .inputs = 1, .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH,
     .shape = tp_dense_shape, .plan = tp_dense_plan, .forward = tp_dense_forward, .bias = tp_dense_bias,
     .errors = tp_dense_errors, .gradient = tp_dense_gradient, .fused = tp_dense_fused,

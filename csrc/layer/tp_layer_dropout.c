@@ -34,7 +34,7 @@ static void tp_dropout_errors(const tp_step *s, const tp_plan_node *p, const tp_
     tp_dropout_apply(s, p, a->sample, a->dx[0], a->d);
 }
 
-static const tp_layer_ops tp_layer_dropout = {
+TP_OPTIONAL tp_layer_ops tp_layer_dropout = {
     .name = "dropout", .inputs = 1, .flags = TP_LAYER_IN_PLACE,
     .shape = tp_dropout_shape, .forward = tp_dropout_forward, .errors = tp_dropout_errors,
 };

@@ -19,7 +19,7 @@ static void tp_flatten_errors(const tp_step *s, const tp_plan_node *p, const tp_
     if (a->dx[0] != a->d) { TP_MEMCPY(a->dx[0], a->d, (size_t)a->n * p->n_out * sizeof(float)); }
 }
 
-static const tp_layer_ops tp_layer_flatten = {
+TP_OPTIONAL tp_layer_ops tp_layer_flatten = {
     .name = "flatten", .inputs = 1, .flags = TP_LAYER_VIEW | TP_LAYER_IN_PLACE | TP_LAYER_BATCH,
     .shape = tp_flatten_shape, .forward = tp_flatten_forward, .errors = tp_flatten_errors,
 };

@@ -61,10 +61,10 @@ static void tp_batch_norm_gradient(const tp_step *s, const tp_plan_node *p, cons
             gamma[j] += a->d[i + j] * normal;
         }
     }
-    if (beta != NULL) { s->k->channel_sum_f32(beta, a->d, p->n_out / p->in.c, p->in.c); }
+    if (beta != NULL) { TP_CALL(s->k, channel_sum_f32)(beta, a->d, p->n_out / p->in.c, p->in.c); }
 }
 
-static const tp_layer_ops tp_layer_batch_norm = {
+TP_OPTIONAL tp_layer_ops tp_layer_batch_norm = {
     .name = "batch_norm", .inputs = 1, .flags = TP_LAYER_X_IF_TRAINED,
     .shape = tp_batch_norm_shape, .plan = tp_batch_norm_plan, .init = tp_batch_norm_init,
     .forward = tp_batch_norm_forward, .errors = tp_batch_norm_errors, .gradient = tp_batch_norm_gradient,

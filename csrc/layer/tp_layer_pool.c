@@ -63,7 +63,7 @@ static void tp_max_pool_errors(const tp_step *s, const tp_plan_node *p, const tp
             if (d[c] != 0.0f) { a->dx[0][tp_pool_argmax(p, a->x[0], position, c)] += d[c]; }
         }
     }
-    s->k->finish_f32(a->dx[0], a->n_dx[0]);
+    TP_CALL(s->k, finish_f32)(a->dx[0], a->n_dx[0]);
 }
 
 static void tp_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -97,7 +97,7 @@ static void tp_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp
             }
         }
     }
-    s->k->finish_f32(a->dx[0], a->n_dx[0]);
+    TP_CALL(s->k, finish_f32)(a->dx[0], a->n_dx[0]);
 }
 
 static tp_status tp_global_avg_pool_shape(tp_plan_node *p, const tp_shape *in1) {
@@ -110,7 +110,7 @@ static tp_status tp_global_avg_pool_shape(tp_plan_node *p, const tp_shape *in1) 
 static void tp_global_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     uint32_t positions = p->in.h * p->in.w;
     TP_MEMSET(a->y, 0, (size_t)p->n_out * sizeof(float));
-    s->k->channel_sum_f32(a->y, a->x[0], positions, p->n_out);
+    TP_CALL(s->k, channel_sum_f32)(a->y, a->x[0], positions, p->n_out);
     for (uint32_t c = 0; c < p->n_out; c++) { a->y[c] /= (float)positions; }
 }
 
@@ -120,20 +120,20 @@ static void tp_global_avg_pool_errors(const tp_step *s, const tp_plan_node *p, c
     for (uint32_t position = 0; position < positions; position++, dx += p->n_out) {
         for (uint32_t c = 0; c < p->n_out; c++) { dx[c] = a->d[c] / (float)positions; }
     }
-    s->k->finish_f32(a->dx[0], a->n_dx[0]);
+    TP_CALL(s->k, finish_f32)(a->dx[0], a->n_dx[0]);
 }
 
-static const tp_layer_ops tp_layer_max_pool2d = {
+TP_OPTIONAL tp_layer_ops tp_layer_max_pool2d = {
     .name = "max_pool2d", .inputs = 1, .flags = TP_LAYER_NEEDS_X, .shape = tp_pool_shape,
     .forward = tp_max_pool_forward, .errors = tp_max_pool_errors,
 };
 
-static const tp_layer_ops tp_layer_avg_pool2d = {
+TP_OPTIONAL tp_layer_ops tp_layer_avg_pool2d = {
     .name = "avg_pool2d", .inputs = 1, .shape = tp_pool_shape,
     .forward = tp_avg_pool_forward, .errors = tp_avg_pool_errors,
 };
 
-static const tp_layer_ops tp_layer_global_avg_pool = {
+TP_OPTIONAL tp_layer_ops tp_layer_global_avg_pool = {
     .name = "global_avg_pool", .inputs = 1, .shape = tp_global_avg_pool_shape,
     .forward = tp_global_avg_pool_forward, .errors = tp_global_avg_pool_errors,
 };

@@ -4,7 +4,7 @@
 
 static float tp_mse_eval(const tp_kernels *k, const float *z, float *d, uint32_t n, const tp_truth *truth, bool *correct) {
     *correct = false;
-    return k->mse_f32(d, z, truth->target, 2.0f / (float)n, n) / (float)n;
+    return TP_CALL(k, mse_f32)(d, z, truth->target, 2.0f / (float)n, n) / (float)n;
 }
 
 static void tp_mse_probabilities(const tp_kernels *k, float *p, const float *z, uint32_t n) {
@@ -12,4 +12,4 @@ static void tp_mse_probabilities(const tp_kernels *k, float *p, const float *z, 
     TP_MEMMOVE(p, z, (size_t)n * sizeof(float));
 }
 
-static const tp_loss_ops tp_loss_mse = {.name = "mse", .eval = tp_mse_eval, .probabilities = tp_mse_probabilities};
+TP_OPTIONAL tp_loss_ops tp_loss_mse = {.name = "mse", .eval = tp_mse_eval, .probabilities = tp_mse_probabilities};

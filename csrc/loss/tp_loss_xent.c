@@ -12,16 +12,16 @@ static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, uint32_
     for (uint32_t i = 1; i < n; i++) { best = z[i] > z[best] ? i : best; }
     *correct = best == truth->label;
     float behind = z[best] - z[truth->label]; /* exact to the last bit where it matters: near 0 */
-    float loss = k->softmax_f32(d, z, n) + behind;
+    float loss = TP_CALL(k, softmax_f32)(d, z, n) + behind;
     if (d != NULL) { d[truth->label] -= 1.0f; }
     return loss;
 }
 
 static void tp_xent_probabilities(const tp_kernels *k, float *p, const float *z, uint32_t n) {
-    (void)k->softmax_f32(p, z, n);
+    (void)TP_CALL(k, softmax_f32)(p, z, n);
 }
 
-static const tp_loss_ops tp_loss_softmax_cross_entropy = {
+TP_OPTIONAL tp_loss_ops tp_loss_softmax_cross_entropy = {
     .name = "softmax_cross_entropy", .labels = true, .bound = tp_xent_bound, .eval = tp_xent_eval,
     .probabilities = tp_xent_probabilities,
 };

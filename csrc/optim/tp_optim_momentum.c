@@ -25,7 +25,7 @@ static void tp_momentum_row(const tp_update *u) {
     float *v = (float *)(void *)(u->state + u->rows + 1u) + (size_t)u->row * u->row_len;
     float decay = tp_momentum_power(u->momentum, u->update - *last);
     *last = u->update;
-    u->k->momentum_f32(u->w, v, decay, -u->lr_batch, u->g, u->n);
+    TP_CALL(u->k, momentum_f32)(u->w, v, decay, -u->lr_batch, u->g, u->n);
 }
 
-static const tp_optim_ops tp_optim_momentum = {.name = "momentum", .words = tp_momentum_words, .row = tp_momentum_row};
+TP_OPTIONAL tp_optim_ops tp_optim_momentum = {.name = "momentum", .words = tp_momentum_words, .row = tp_momentum_row};

@@ -9,5 +9,5 @@ static uint32_t tp_full_budget(const tp_policy_params *p, float *state, const tp
     return d->rows;
 }
 
-static const tp_policy_ops tp_policy_dense = {.name = "dense", .zeros = true, .budget = tp_full_budget};
-static const tp_policy_ops tp_policy_full = {.name = "full", .budget = tp_full_budget};
+TP_OPTIONAL tp_policy_ops tp_policy_dense = {.name = "dense", .zeros = true, .budget = tp_full_budget};
+TP_OPTIONAL tp_policy_ops tp_policy_full = {.name = "full", .budget = tp_full_budget};

@@ -10,4 +10,4 @@ static uint32_t tp_meprop_budget(const tp_policy_params *p, float *state, const 
     return d->layer + 1u == d->layers ? d->rows : tp_policy_rows(p->s_max, d->rows);
 }
 
-static const tp_policy_ops tp_policy_meprop = {.name = "meprop", .check = tp_meprop_check, .budget = tp_meprop_budget};
+TP_OPTIONAL tp_policy_ops tp_policy_meprop = {.name = "meprop", .check = tp_meprop_check, .budget = tp_meprop_budget};

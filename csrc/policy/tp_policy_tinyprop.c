@@ -36,7 +36,7 @@ static void tp_tinyprop_epoch_begin(const tp_policy_params *p, float *state) {
     if (p->ymax_mode == TP_MAX_EPOCH) { state[0] = 0.0f; }
 }
 
-static const tp_policy_ops tp_policy_tinyprop = {
+TP_OPTIONAL tp_policy_ops tp_policy_tinyprop = {
     .name = "tinyprop", .layer_words = 1, .check = tp_tinyprop_check, .budget = tp_tinyprop_budget,
     .epoch_begin = tp_tinyprop_epoch_begin,
 };

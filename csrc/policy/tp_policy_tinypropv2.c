@@ -19,7 +19,7 @@ static bool tp_tinypropv2_learn(const tp_policy_params *p, float *state, const t
     return o->alpha > o->theta * state[0];
 }
 
-static const tp_policy_ops tp_policy_tinypropv2 = {
+TP_OPTIONAL tp_policy_ops tp_policy_tinypropv2 = {
     .name = "tinypropv2", .layer_words = 1, .net_words = 1, .check = tp_tinypropv2_check, .learn = tp_tinypropv2_learn,
     .budget = tp_tinyprop_budget, .epoch_begin = tp_tinyprop_epoch_begin,
 };

@@ -31,6 +31,7 @@ const byCode: Readonly<Record<ErrorCode, number>> = {
   ERR_TINYPROP_LIMIT: exitCodes.unsupported,
   ERR_TINYPROP_BUFFER: exitCodes.unexpected,
   ERR_TINYPROP_MODE: exitCodes.usage,
+  ERR_TINYPROP_ABSENT: exitCodes.unsupported,
   ERR_TINYPROP_FLASH: exitCodes.unexpected,
   ERR_TINYPROP_EMPTY: exitCodes.corrupt,
   ERR_TINYPROP_BUSY: exitCodes.unexpected,

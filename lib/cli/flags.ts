@@ -87,14 +87,20 @@ const any = numberFlag('a number', () => true);
 
 /** Everything of the recipe but the policy's name and the seeds. */
 export function addRecipeFlags(command: Command): Command {
-  return command
+  command
     .option('--epochs <n>', 'passes over the training samples', integerFlag(1), 10)
     .option('--batch <n>', 'samples per optimizer step', integerFlag(1), 1)
-    .option('--lr <x>', 'learning rate', positive, 0.01)
     .addOption(new Option('--schedule <name>', 'learning rate over time').choices(['cosine', 'step', 'constant']).default('cosine'))
     .option('--warmup <epochs>', 'epochs of rising learning rate', notNegative, 0)
     .option('--step-every <epochs>', 'schedule step: distance between reductions', positive)
-    .option('--step-gamma <x>', 'schedule step: factor of a reduction', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .option('--step-gamma <x>', 'schedule step: factor of a reduction', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1));
+  return addOptimizerFlags(command);
+}
+
+/** The optimizer alone. */
+export function addOptimizerFlags(command: Command): Command {
+  return command
+    .option('--lr <x>', 'learning rate', positive, 0.01)
     .option('--momentum <mu>', 'momentum (0: plain SGD, the paper\'s protocol)', numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
     .option('--weight-decay <x>', 'decoupled weight decay', notNegative, 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, CommanderError, Option } from 'commander';
 import { TinypropError } from '../errors';
+import { firmwareTargets } from '../export';
 import { packageVersion } from '../package';
 import { modelSpecs } from '../specs';
 import { type CompareFlags, compareCommand } from './compare';
@@ -9,6 +10,7 @@ import { dataGetCommand, dataListCommand, dataVerifyCommand } from './data';
 import { type DemoFlags, demoCommand } from './demo';
 import { type EvalFlags, evalCommand } from './eval';
 import { errorCodeOf, exitCodeOf, exitCodes } from './exit';
+import { type FirmwareExportFlags, firmwareExportCommand, firmwareVerifyCommand } from './firmware';
 import * as flag from './flags';
 import { fileInfoCommand, infoCommand } from './info';
 import { withInterrupt } from './interrupt';
@@ -92,7 +94,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -198,6 +200,28 @@ function addReplay(program: Command, register: Register): void {
     .option('--other-source', 'go on though the log was written by other sources');
   flag.addOutputFlags(command, true);
   register(command, (context, _command, [log]) => replayCommand(log as string, command.opts<ReplayFlags>(), context));
+}
+
+function addFirmware(program: Command, register: Register): void {
+  const firmware = program.command('firmware').description('a model as a project that trains on a microcontroller: export, verify');
+  const make = firmware.command('export').description('write sources, model, example program and manifests of one ecosystem');
+  make
+    .requiredOption('--model <file>', 'model file')
+    .addOption(new Option('--for <target>', 'the ecosystem').choices(firmwareTargets).makeOptionMandatory())
+    .requiredOption('--out <dir>', 'folder to write; must be absent or empty')
+    .addOption(new Option('--model-as <form>', 'a C array, or a file for the assembler').choices(['array', 'bin']).default('array'))
+    .option('--force', 'replace an earlier export, with all that lies in its folder')
+    .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
+    .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
+    .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
+  flag.addDataFlags(make, false);
+  flag.addPolicyFlags(flag.addOptimizerFlags(make));
+  flag.addOutputFlags(make, false);
+  register(make, (context) => firmwareExportCommand(make.opts<FirmwareExportFlags>(), context));
+  const verify = firmware.command('verify').description('compare an export with this package; exit code 5 if it differs').argument('<dir>');
+  verify.option('--model <file>', 'the model that must be inside');
+  flag.addOutputFlags(verify, false);
+  register(verify, (context, command, [folder]) => firmwareVerifyCommand(folder as string, command.opts<{ model?: string }>(), context));
 }
 
 function addData(program: Command, register: Register): void {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -57,10 +57,27 @@ describe('README.md', () => {
     const lines = [...readme.matchAll(/^npx tinyprop ([a-z]+ .*?)(?: +#.*)?$/gm)].map((match) => match[1] as string);
     expect(lines.length).toBeGreaterThan(6);
     for (const line of lines) {
-      const [command, ...words] = line.split(' ') as [string, ...string[]];
-      const { out } = await tinyprop([command, '--help']);
+      const words = line.split(' ');
+      const command = words.slice(0, words.findIndex((word) => word.startsWith('-')) >>> 0);
+      const { out } = await tinyprop([...command, '--help']);
       for (const option of words.filter((word) => word.startsWith('--'))) expect(out, line).toContain(`${option} `);
     }
+  });
+
+  it.skipIf(spawnSync('cmake', ['--version']).error !== undefined)('makes a firmware in ten minutes', { timeout: 180_000 }, async () => {
+    const section = /^## Firmware in ten minutes\n([^]*?)\n## /m.exec(readme)?.[1] as string;
+    const at = (word: string): string => (/^(digits\.tpm|firmware|build)$/.test(word) ? join(folder, 'ten', word) : word);
+    mkdirSync(join(folder, 'ten'));
+    for (const [, line] of section.matchAll(/^npx tinyprop (.*)$/gm)) {
+      expect(await tinyprop((line as string).split(' ').map((word, i) => (i < 2 ? word : at(word))))).toMatchObject({ code: 0 });
+    }
+    for (const command of (/^(cmake .*)$/m.exec(section)?.[1] as string).split(' && ')) {
+      const [program, ...args] = command.split(' ') as [string, ...string[]];
+      const { status, out } = run(program === './build/train' ? join(folder, 'ten/build/train') : program, args, join(folder, 'ten'));
+      expect(status).toBe(0);
+      if (program === './build/train') expect(out.split('\n')[0]).toBe(/^ {4}(TP_OK: .*)$/m.exec(section)?.[1]);
+    }
+    expect((await tinyprop(['firmware', 'verify', join(folder, 'ten/firmware')])).code).toBe(0);
   });
 
   it('states the memory that plan states', async () => {

@@ -39,10 +39,11 @@ export function run(program, args, { cwd = root, timeout = 300_000 } = {}) {
 /** Builds the tests of one board, or of this machine (board null); throws with the compiler's words. */
 export async function buildTests(board, tasks, units = false) {
   const into = join(out, board?.name ?? 'host');
-  dropForeignCache(into);
+  const source = join(root, 'test', 'firmware');
+  dropForeignCache(into, source);
   const cross = board === null ? [] : [`-DCMAKE_TOOLCHAIN_FILE=${join(folder, 'arm-none-eabi.cmake')}`, `-DTP_BOARD=${board.name}`];
   const steps = [
-    ['-S', join(root, 'test', 'firmware'), '-B', into, `-DTP_TASKS=${tasks}`, `-DTP_UNITS=${units ? 'ON' : 'OFF'}`, ...cross],
+    ['-S', source, '-B', into, `-DTP_TASKS=${tasks}`, `-DTP_UNITS=${units ? 'ON' : 'OFF'}`, ...cross],
     ['--build', into, '--parallel', String(availableParallelism())],
   ];
   for (const args of steps) {
@@ -50,6 +51,17 @@ export async function buildTests(board, tasks, units = false) {
     if (status !== 0) throw new Error(`cmake ${args.join(' ')}: ${status}\n${output}`);
   }
   return into;
+}
+
+/** Builds the example, as its README says, for one board. */
+export async function buildExample(board) {
+  const into = join(out, `example-${board.name}`);
+  dropForeignCache(into, folder);
+  for (const args of [['-S', folder, '-B', into, `-DCMAKE_TOOLCHAIN_FILE=${join(folder, 'arm-none-eabi.cmake')}`, `-DTP_BOARD=${board.name}`], ['--build', into]]) {
+    const { status, output } = await run('cmake', args);
+    if (status !== 0) throw new Error(`cmake ${args.join(' ')}: ${status}\n${output}`);
+  }
+  return join(into, 'digits.elf');
 }
 
 /** Runs an image; `count`: by instructions, which is slower. */

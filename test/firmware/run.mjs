@@ -8,7 +8,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
-import { boards, buildTests, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { boards, buildExample, buildTests, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { change, measureBoard } from './measure.mjs';
 import { makeTasks } from './tasks.mjs';
 
 const { values: options } = parseArgs({ options: { board: { type: 'string', multiple: true }, all: { type: 'boolean', default: false } } });
@@ -92,10 +93,11 @@ function compareTrace(board, host, { status, output }) {
 }
 
 /** The board's lines against those of the host's program and of the package (another language, other kernels, batches). */
-function compareTask(board, task, host, { status, output }) {
+function compareTask(board, task, host, policies, { status, output }) {
   const got = parseTask(output);
   if (status !== 0 || got.source !== host.source) check(false, `${board.name} ${task.name}: ended with ${status}, source ${got.source}\n${output}`);
-  for (const [policy, want] of Object.entries(host.policies)) {
+  for (const policy of policies) {
+    const want = host.policies[policy];
     const row = got.policies[policy];
     const package_ = task.policies[policy];
     const keys = ['weights', 'records', 'steps', 'trained', 'before', 'after', 'arena'];
@@ -127,12 +129,12 @@ async function unitTest(board, folder, name) {
 
 async function testBoard(board, first, host) {
   const started = Date.now();
-  const folder = await buildTests(board, join(out, 'tasks'), unitsOf[board.name] === undefined);
+  const unitBoard = boards.find(({ name }) => name === (unitsOf[board.name] ?? board.name));
+  const unitFolder = await buildTests(unitBoard, join(out, 'tasks'), true);
+  const folder = unitBoard === board ? unitFolder : await buildTests(board, join(out, 'tasks'));
   const built = Date.now();
   checkSymbols(board, folder);
-  const unitFolder = join(out, unitsOf[board.name] ?? board.name);
-  const units = existsSync(unitFolder) ? readdirSync(unitFolder).filter((file) => file.endsWith('_test.elf')).map((file) => file.slice(0, -4)).sort() : [];
-  if (units.length === 0) skip(`unit tests on ${board.name}`, `those of ${unitsOf[board.name]} are not built`);
+  const units = readdirSync(unitFolder).filter((file) => file.endsWith('_test.elf')).map((file) => file.slice(0, -4)).sort();
   const steps = stepsOf(board);
   const jobs = [async () => compareTrace(board, host.trace[steps], await emulate(board, join(folder, 'parity.elf'), [steps]))];
   if (options.all) {
@@ -146,7 +148,21 @@ async function testBoard(board, first, host) {
   for (const task of host.tasks) {
     if (task.skipped !== undefined) continue; // said once
     if (soft(board) && task.name !== 'digits' && !options.all) continue; // minutes each
-    jobs.push(async () => compareTask(board, task, host.results[task.name], await emulate(board, join(folder, `task-${task.name}.elf`))));
+    const policies = soft(board) && !options.all ? ['tinypropv2'] : Object.keys(host.results[task.name].policies);
+    jobs.push(async () => compareTask(board, task, host.results[task.name], policies, await emulate(board, join(folder, `task-${task.name}.elf`), policies)));
+  }
+  jobs.push(async () => {
+    const { lines, bad } = change(board, await measureBoard(board, folder, soft(board) ? [] : ['digits']));
+    for (const line of lines) say(`# ${line}`);
+    check(bad.length === 0, `${board.name}: size and instructions${bad.length === 0 ? '' : `; more than they were: ${bad.join('; ')}`}`);
+  });
+  if (first) {
+    jobs.push(async () => {
+      const said = ({ status, output }) => `${status} ${output.replace(/, kernels \w+/, '').replace(/\r/g, '')}`;
+      const want = await run(join(out, 'host', 'example'), []);
+      const got = await emulate(board, await buildExample(board));
+      check(said(got) === said(want) && /TP_OK\s*$/.test(got.output), `${board.name}: the example says what it says here\n${got.output}`);
+    });
   }
   for (const unit of units) {
     if (!options.all && (slow.all.includes(unit) || (!first && slow.first.includes(unit)))) continue;

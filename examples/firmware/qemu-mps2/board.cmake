@@ -2,8 +2,8 @@
 #
 # Reads the row TP_BOARD of boards.json. Gives
 #   tp_board_flags                 what the compiler must know of the CPU
-#   tp_board_image(TARGET [STACK bytes] [EXTERNAL])   makes an executable an image that boots on the board; EXTERNAL: data, heap and large
-#                                  constants in the memory outside of the chip, for programs that no chip would hold
+#   tp_board_image(TARGET [STACK bytes] [EXTERNAL])   makes an executable an image that boots on the board; LARGE: data, heap and
+#                                  section .samples in its largest memory, for programs that no chip would hold
 set(TP_BOARD mps2-an386 CACHE STRING "Row of boards.json")
 set(board_dir "${CMAKE_CURRENT_LIST_DIR}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${board_dir}/boards.json" "${board_dir}/board.ld.in")
@@ -27,7 +27,7 @@ string(JSON tp_board_machine GET "${board}" machine)
 string(JSON tp_board_cpu GET "${board}" cpu)
 string(JSON tp_board_flags GET "${board}" flags)
 separate_arguments(tp_board_flags UNIX_COMMAND "-mthumb ${tp_board_flags}")
-foreach(memory IN ITEMS code ram external)
+foreach(memory IN ITEMS code ram large)
   string(JSON ${memory}_origin GET "${board}" ${memory} 0)
   string(JSON ${memory}_length GET "${board}" ${memory} 1)
 endforeach()
@@ -39,21 +39,23 @@ target_compile_options(board PUBLIC ${tp_board_flags} -ffunction-sections -fdata
 set_target_properties(board PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 
 function(tp_board_image target)
-  cmake_parse_arguments(PARSE_ARGV 1 image "EXTERNAL" "STACK" "")
+  cmake_parse_arguments(PARSE_ARGV 1 image "LARGE" "STACK" "")
   if(NOT image_STACK)
     set(image_STACK 16384)
   endif()
   set(stack_bytes ${image_STACK})
-  if(image_EXTERNAL)
-    set(data_origin ${external_origin})
-    set(data_length ${external_length})
-    set(data_spare 0)
+  if(image_LARGE)
+    set(data_origin ${large_origin})
+    set(data_length ${large_length})
     set(samples_memory DATA)
   else()
     set(data_origin ${ram_origin})
     set(data_length ${ram_length})
-    set(data_spare ${stack_bytes})
     set(samples_memory CODE)
+  endif()
+  set(data_spare 0)
+  if(data_origin STREQUAL ram_origin)
+    set(data_spare ${stack_bytes})
   endif()
   configure_file("${board_dir}/board.ld.in" "${CMAKE_CURRENT_BINARY_DIR}/${target}.ld" @ONLY)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:board>)

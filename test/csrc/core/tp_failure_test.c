@@ -211,9 +211,9 @@ static uint64_t tp_overflow_run(const char *op, const char *policy, const tp_ker
     }
     tp_batch batch = tp_data_batch(&d, 0, 1);
     TP_CHECK_STATUS(tp_live_step(&v, &batch), TP_OK);
-    TP_CHECKF(v.net.kernels->finite_f32((const float *)(const void *)(v.arena + v.plan->params_at), v.plan->params_bytes / 4u), "%s %s %s: weights are not finite", op, policy, k->name);
+    TP_CHECKF(TP_CALL(v.net.kernels, finite_f32)((const float *)(const void *)(v.arena + v.plan->params_at), v.plan->params_bytes / 4u), "%s %s %s: weights are not finite", op, policy, k->name);
     const float *inner = tp_arena_f32(v.arena, v.plan->node[a].act);
-    TP_CHECKF(!v.net.kernels->finite_f32(inner, v.plan->node[a].n_out), "%s: nothing overflows here", op);
+    TP_CHECKF(!TP_CALL(v.net.kernels, finite_f32)(inner, v.plan->node[a].n_out), "%s: nothing overflows here", op);
     uint64_t hash = tp_hash(0, v.arena, v.plan->params_bytes);
     tp_data_free(&d);
     tp_live_close(&v);

@@ -59,21 +59,21 @@ static void tp_top_is_the_oracles_on(const tp_kernels *k) {
         uint32_t keep = tp_random_below(i % 3u == 0 ? n / 8u + 2u : n + 2u), shape = tp_random_below(6 * TP_KINDS);
         for (uint32_t j = 0; j < n; j++) { x[j] = y[j] = tp_error(shape, j); }
         tp_oracle(x, n, keep, kept);
-        k->top_f32(y, n, keep);
+        TP_CALL(k, top_f32)(y, n, keep);
         TP_CHECKF(tp_matches(y, x, kept, n), "%s case %u: n %u keep %u shape %u", k->name, i, n, keep, shape);
     }
 }
 
 static void tp_top_edges_on(const tp_kernels *k) {
     float zeros[3] = {0.0f, -0.0f, 0.0f}, tiny[4] = {0x1p-149f, -0x1p-149f, 0x1p-149f, 0.0f}, equal[5] = {2, -2, 2, -2, 2};
-    k->top_f32(zeros, 3, 1);
+    TP_CALL(k, top_f32)(zeros, 3, 1);
     TP_CHECK(tp_f32_bits(zeros[0]) == 0 && tp_f32_bits(zeros[1]) == 0 && tp_f32_bits(zeros[2]) == 0);
-    k->top_f32(tiny, 4, 2);
+    TP_CALL(k, top_f32)(tiny, 4, 2);
     TP_CHECK(tiny[0] == 0x1p-149f && tiny[1] == -0x1p-149f && tiny[2] == 0.0f);
-    k->top_f32(equal, 5, 3);
+    TP_CALL(k, top_f32)(equal, 5, 3);
     TP_CHECK(equal[0] == 2 && equal[1] == -2 && equal[2] == 2 && equal[3] == 0 && equal[4] == 0);
     float range[4] = {0x1.fffffep127f, 0x1p-149f, -0x1.fffffcp127f, 1.0f};
-    k->top_f32(range, 4, 1);
+    TP_CALL(k, top_f32)(range, 4, 1);
     TP_CHECK(range[0] == 0x1.fffffep127f && range[1] == 0.0f && range[2] == 0.0f && range[3] == 0.0f);
 }
 

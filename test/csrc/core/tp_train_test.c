@@ -150,7 +150,7 @@ static void tp_skipped_count_as_zeros(void) {
             TP_CHECK_STATUS(tp_net_forward(&w.net, one.x, &z), TP_OK);
             TP_CHECK_STATUS(tp_net_probabilities(&w.net, z, p), TP_OK);
             p[d.label[4u * i + j]] -= 1.0f;
-            if (!(w.net.kernels->asum_f32(p, 5) > 0.8f * 2.0f)) { continue; }
+            if (!(TP_CALL(w.net.kernels, asum_f32)(p, 5) > 0.8f * 2.0f)) { continue; }
             memcpy(x + (size_t)n * 11u, one.x, 44);
             label[n++] = d.label[4u * i + j];
         }

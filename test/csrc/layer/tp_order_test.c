@@ -234,9 +234,9 @@ static void tp_shapes(void) {
 static void tp_kinks(void) {
     const tp_kernels *k = tp_kernels_best();
     float y[5] = {0.0f, 0x1p-149f, 5.999f, 6.0f, -1.0f}, d[5] = {1, 1, 1, 1, 1}, e[5] = {1, 1, 1, 1, 1}, f[5] = {1, 1, 1, 1, 1};
-    k->clamp_back_f32(d, y, tp_f32_from_bits(0x7f800000u), 5);
-    k->clamp_back_f32(e, y, 6.0f, 5);
-    k->leaky_back_f32(f, y, 0.25f, 5);
+    TP_CALL(k, clamp_back_f32)(d, y, tp_f32_from_bits(0x7f800000u), 5);
+    TP_CALL(k, clamp_back_f32)(e, y, 6.0f, 5);
+    TP_CALL(k, leaky_back_f32)(f, y, 0.25f, 5);
     TP_CHECK(d[0] == 0.0f && d[1] == 1.0f && d[2] == 1.0f && d[3] == 1.0f && d[4] == 0.0f);
     TP_CHECK(e[0] == 0.0f && e[1] == 1.0f && e[2] == 1.0f && e[3] == 0.0f && e[4] == 0.0f);
     TP_CHECK(f[0] == 0.25f && f[1] == 1.0f && f[4] == 0.25f);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { facts, type NativeFacts, type NativeModel, type NativeRecipe } from '../addon';
+
+/** The lists whose rows a build may leave out, and the word of their macros. */
+const selectable = { layer: 'LAYER', loss: 'LOSS', policy: 'POLICY', optimizer: 'OPTIM' } as const;
+
+/**
+ * `tinyprop_config.h`: the rows that this model and recipe need and no others. A row that a later version adds is in until the
+ * header is made anew.
+ *
+ * @internal
+ */
+export function configHeader(model: NativeModel, recipe: NativeRecipe, options: { sourceId: string; cmsisNn: boolean }): string {
+  const used: Record<keyof typeof selectable, readonly number[]> = {
+    layer: model.nodes.map((node) => node.op),
+    loss: [model.loss],
+    policy: [recipe.policy],
+    optimizer: [recipe.optimizer],
+  };
+  const lists: NativeFacts['lists'] = facts().lists;
+  const lines = [
+    '/* SPDX-License-Identifier: Apache-2.0 */',
+    '/* TP_CONFIG_HEADER of tinyprop for one model and one recipe, made by `tinyprop firmware export`: do not edit. */',
+    '#ifndef TINYPROP_CONFIG_H',
+    '#define TINYPROP_CONFIG_H',
+    '',
+    '#ifndef TP_SOURCE_ID',
+    `#define TP_SOURCE_ID "${options.sourceId}"`,
+    '#endif',
+    '',
+    '/* One table of arithmetic: Cortex-M gets the one of its flags; a PC keeps all and asks its CPU. */',
+    '#if !defined(TP_STATIC_ISA) && !defined(__x86_64__) && !defined(__aarch64__) && !defined(__ARM_ARCH_PROFILE)',
+    '#ifdef __FP_FAST_FMAF',
+    '#define TP_STATIC_ISA scalar',
+    '#else',
+    '#define TP_STATIC_ISA soft',
+    '#endif',
+    '#endif',
+    ...(options.cmsisNn ? ['', '#ifndef TP_CMSIS_NN', '#define TP_CMSIS_NN 1', '#endif'] : []),
+    '',
+    '/* Rows that are not needed. What needs one of them gets TP_E_ABSENT. */',
+  ];
+  for (const list of Object.keys(selectable) as (keyof typeof selectable)[]) {
+    const absent = lists[list].filter((row) => !used[list].includes(row.id));
+    lines.push(...absent.map((row) => `#define TP_WITH_${selectable[list]}_${row.name} 0`));
+  }
+  return `${[...lines, '', '#endif'].join('\n')}\n`;
+}
