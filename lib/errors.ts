@@ -23,9 +23,9 @@ export const errorCodes = {
   ERR_TINYPROP_LIMIT: 'a size exceeds a limit',
   ERR_TINYPROP_BUFFER: 'the output buffer is too small',
   ERR_TINYPROP_MODE: 'the net was opened for inference only',
-  ERR_TINYPROP_ABSENT: 'a layer, loss, policy or optimizer that this build leaves out',
   ERR_TINYPROP_BUSY: 'another fit is running on this model',
   ERR_TINYPROP_STOPPED: 'a step was stopped in the middle (firmware)',
+  ERR_TINYPROP_ABSENT: 'a layer, loss, policy or optimizer that this build leaves out',
   ERR_TINYPROP_FLASH: 'the flash failed',
   ERR_TINYPROP_EMPTY: 'nothing is stored',
 

@@ -42,9 +42,11 @@ static uint64_t tp_log_model(const tp_plan *plan) {
     hash = tp_log_hash(hash, &plan->loss, 4);
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_node node = plan->node[i].node;
-        uint32_t length = 0;
-        while (node.name[length] != 0) { length++; }
-        TP_MEMSET(node.name + length, 0, TP_NAME_BYTES - length); /* what is behind the end of a name means nothing */
+        bool ended = false; /* what is behind the end of a name means nothing */
+        for (uint32_t j = 0; j < TP_NAME_BYTES; j++) {
+            ended = ended || node.name[j] == 0;
+            if (ended) { node.name[j] = 0; }
+        }
         hash = tp_log_hash(hash, &node, sizeof node);
     }
     return hash;
