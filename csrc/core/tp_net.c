@@ -91,7 +91,7 @@ tp_status tp_net_reset_state(tp_net *net) {
     return TP_OK;
 }
 
-static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", "", ""}, {".gamma", ".beta", ".mean", ".variance"}};
+static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", ".scale", ".requant"}, {".gamma", ".beta", ".mean", ".variance"}};
 
 static void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_BYTES + 16]) {
     const char *suffix = tp_tensor_suffix[p->layer == TP_NO_OFFSET ? 1 : 0][t];
@@ -115,6 +115,17 @@ tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, ch
         return TP_OK;
     }
     return TP_E_ARG;
+}
+
+/* Would these bytes be sane values of parameter tensor `index`? */
+static bool tp_net_sane(const tp_net *net, uint32_t index, const uint8_t *bytes) {
+    for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
+        const tp_plan_node *p = &net->plan->node[i];
+        const tp_layer_ops *ops = tp_layer_find(p->node.op);
+        if (index < p->n_tensors) { return ops->sane == NULL || ops->sane(p, index, bytes); }
+        index -= p->n_tensors;
+    }
+    return false;
 }
 
 float tp_net_lr(const tp_net *net) {
