@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { addon, constant, guard, type NativeModel } from './addon';
+import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
@@ -20,10 +20,18 @@ import type { Evaluation, Prediction, StepResult } from './results';
 
 export type { LossName, ModelJson, NodeJson } from './graph';
 
+/** Numbers of a parameter tensor, by its {@link TensorInfo.dtype}. */
+export type TensorData = Float32Array | Int8Array | Int32Array;
+
 /** A parameter tensor, such as `dense1.weight`. */
 export interface TensorInfo {
-  /** `<node>.weight`, `.bias`, or `.gamma`, `.beta`, `.mean`, `.variance` of batch normalisation. */
+  /**
+   * `<node>.weight`, `.bias`, or `.gamma`, `.beta`, `.mean`, `.variance` of batch normalisation. Int8 layers: `.weight` (s8), `.bias`
+   * (s32), `.scale` of the weights of every output, `.requant`: multipliers, then shifts (s32; docs/INT8.md).
+   */
   readonly name: string;
+  /** Type of its numbers. */
+  readonly dtype: 'f32' | 's8' | 's32';
   /** Dense `[out, in]`, convolution `[out, kh, kw, in / groups]`, others `[n]`. */
   readonly shape: number[];
   /** Numbers. */
@@ -358,8 +366,9 @@ export class Model {
   /** All parameter tensors, in the order of the nodes. */
   tensors(): TensorInfo[] {
     this.core.free('tensors');
-    return guard('tensors', () => this.core.net.tensors()).map(({ name, shape }) => ({
+    return guard('tensors', () => this.core.net.tensors()).map(({ name, dtype, shape }) => ({
       name,
+      dtype: constantName('dtype', dtype) as TensorInfo['dtype'],
       shape,
       size: shape.reduce((product, extent) => product * extent, 1),
     }));
@@ -376,24 +385,37 @@ export class Model {
   }
 
   /**
-   * A copy of a parameter tensor.
+   * A copy of a parameter tensor of floats.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats: {@link Model.getTensorData}), `ERR_TINYPROP_BUSY`,
+   *   `ERR_TINYPROP_CLOSED`
+   */
+  getTensor(name: string): Float32Array {
+    const data = this.getTensorData(name);
+    if (!(data instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `getTensor "${name}": its numbers are integers; take getTensorData`);
+    return data;
+  }
+
+  /**
+   * A copy of a parameter tensor of any type.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
-  getTensor(name: string): Float32Array {
-    const { index } = this.tensorIndex(name);
-    return new Float32Array(guard('getTensor', () => this.core.net.readTensor(index)));
+  getTensorData(name: string): TensorData {
+    const { index, info } = this.tensorIndex(name);
+    return new arrays[info.dtype](guard('getTensor', () => this.core.net.readTensor(index)));
   }
 
   /**
    * Replaces a parameter tensor.
    *
-   * @param values as many numbers as it has, all finite
+   * @param values as many numbers as it has, of its type, all finite
    * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
-  setTensor(name: string, values: Float32Array): void {
+  setTensor(name: string, values: TensorData): void {
     const { index, info } = this.tensorIndex(name);
-    if (!(values instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a Float32Array`);
+    const expected = arrays[info.dtype];
+    if (!(values instanceof expected)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a ${expected.name}`);
     if (values.length !== info.size) {
       throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, {
         expected: info.size,
@@ -424,6 +446,8 @@ export class Model {
     this.close();
   }
 }
+
+const arrays = { f32: Float32Array, s8: Int8Array, s32: Int32Array } as const;
 
 function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
   return guard(what, () => addon().editModel(model, what, argument));

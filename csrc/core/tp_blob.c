@@ -183,14 +183,6 @@ static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, cons
     return NULL;
 }
 
-/* Floats of unaligned bytes, all finite? */
-static TP_COLD bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
-    for (uint32_t i = 0; t->dtype == TP_F32 && i < t->bytes; i += 4) {
-        if ((tp_blob_u32(data + i) & 0x7f800000u) == 0x7f800000u) { return false; }
-    }
-    return true;
-}
-
 /* Visits every tensor of the net; `copy` false only checks. */
 static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
     char name[TP_NAME_BYTES + 16];
@@ -203,7 +195,7 @@ static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint3
             if ((flags & TP_BLOB_PARTIAL) == 0) { return TP_E_MISMATCH; }
             continue;
         }
-        if (!tp_blob_finite(from, &t) || !tp_net_sane(net, i, from)) { return TP_E_DATA; }
+        if (!tp_net_sane(net, i, from)) { return TP_E_DATA; }
         if (copy) { TP_MEMCPY(to, from, t.bytes); }
         *loaded += 1u;
     }

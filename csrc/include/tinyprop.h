@@ -420,9 +420,12 @@ tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
 tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
-/* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean
+/* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias; int8: .scale, .requant; .gamma, .beta, .mean
  * or .variance) and its memory, which may be written between steps; each output may be NULL. TP_E_ARG past the last. */
 tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data);
+/* Replaces parameter tensor `index` by what lies in `from` (tensor.bytes, in its type). TP_E_ARG past the last; TP_E_DATA: not finite, a
+ * scale that is not above 0, a .requant that no scales give. */
+tp_status tp_net_write(tp_net *net, uint32_t index, const void *from);
 /* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);
 /* Marks the begin/end of an epoch: counts it, runs the policy's hooks (TP_MAX_EPOCH restarts Ymax). Training works without

@@ -10,7 +10,7 @@ static tp_status tp_flatten_shape(tp_plan_node *p, const tp_shape *in1) {
 }
 
 static void tp_flatten_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
+    (void)s, (void)p;
     if (a->x[0] != a->y) { TP_MEMCPY(a->y, a->x[0], (size_t)a->n * a->y_bytes); }
 }
 

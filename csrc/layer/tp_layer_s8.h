@@ -163,7 +163,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
         }
         return;
     }
-    if ((r->int8 & TP_INT8_RESIDUAL) != 0) { q.carry = tp_arena_f32(s->arena, p->optim) + row; }
+    if ((r->int8 & TP_INT8_RESIDUAL) != 0) { q.carry = (float *)(void *)(s->arena + p->optim) + row; }
     int8_t *w = tp_s8_row(s->arena, p, row);
     uint32_t step = tp_s8_step(p);
     float c = -(s->lr_batch * p->xq[0].scale), decay = s->lr * r->weight_decay;
