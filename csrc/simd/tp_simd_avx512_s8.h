@@ -79,7 +79,8 @@ TP_INLINE __m512i tp_avx512_mul_high(__m512i a, __m512i b) {
     const __m512i half = _mm512_set1_epi64(1 << 30);
     __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, b), half);
     __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), half);
-    return _mm512_mask_blend_epi32(0xaaaau, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
+    /* bits 31 .. 62, of each in its own half */
+    return _mm512_mask_shuffle_epi32(_mm512_slli_epi64(odd, 1), 0x5555u, _mm512_slli_epi64(even, 1), _MM_PERM_DDBB);
 }
 
 TP_INLINE __m512i tp_avx512_divide_pot(__m512i a, __m512i n) {
