@@ -300,7 +300,13 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
 function shapeBefore(model: NativeModel, index: number): number[] {
   if (index < 0) return model.input;
   const prefix = { ...model, nodes: model.nodes.slice(0, index + 1), loss: listId('loss', 'mse') ?? model.loss };
-  return planOf(prefix, null).nodes[index]?.out ?? model.input;
+  const back = { ...(prefix.nodes[index] as NativeNode), name: 'dequantized', op: listId('layer', 'dequantize') ?? 0, in: [index, constant('node', 'none')], scale: 0, zero: 0, param: 0, flags: 0 };
+  try {
+    return planOf(prefix, null).nodes[index]?.out ?? model.input;
+  } catch (error) { // a model cannot end in int8
+    if (!(error instanceof TinypropError) || error.code !== 'ERR_TINYPROP_MODEL') throw error;
+    return planOf({ ...prefix, nodes: [...prefix.nodes, back] }, null).nodes[index]?.out ?? model.input;
+  }
 }
 
 /** The core's node as JSON: the inverse of {@link toNative}. @internal */
