@@ -85,7 +85,7 @@ export function trainInNode(model: Model, recipe: RecipeOptions): { weights: str
 export function weightsHash(model: Model): string {
   let hash = 0x811c9dc5;
   for (const { name } of model.tensors()) {
-    const values = model.getTensor(name);
+    const values = model.getTensorData(name);
     for (const byte of new Uint8Array(values.buffer, values.byteOffset, values.byteLength)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   }
   return hash.toString(16).padStart(8, '0');
