@@ -39,7 +39,7 @@
 #define TP_GROUP 2
 #define TP_UNIT_ZERO(x_zero) (x_zero)
 #define TP_TILE_VECTORS_S8 3
-#define TP_TILE_ROWS_S8(vectors) 8u
+#define TP_TILE_ROWS_S8(vectors) ((vectors) == 1 ? 8u : 4u)
 #define vp __m512i
 #define vp_load(p) _mm512_loadu_si512(p)
 #define vp_all(p) _mm512_set1_epi32(tp_word(p)) /* one group in every lane */
@@ -57,6 +57,10 @@
 #define vd_w(p) tp_avx512_wide(p)
 #define vd_dot(acc, w, x) vi_dot((acc), (w), (x))
 #define vd_put(p, a) _mm512_storeu_si512((p), (a)) /* as TP_STEP TP_UNITs */
+/* n < TP_STEP inputs as units, where masks are cheap */
+#define vd_put_part(p, x, zero, n)                                    \
+    _mm512_mask_storeu_epi16((p), (__mmask32)tp_avx512_mask(n),       \
+                             _mm512_sub_epi16(_mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((__mmask32)tp_avx512_mask(n), (x))), _mm512_set1_epi16((short)(zero))))
 
 /* TP_DEPTH channels as int16: vh_dot adds the products of two taps a, b to two vectors of sums; vh_channel: whose they are */
 #define TP_DEPTH 32
@@ -75,16 +79,21 @@
 #define TINYPROP_TP_SIMD_AVX512_S8_H
 TP_INLINE __m512i tp_avx512_wide(const void *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
 
+/* In a register: gcc would make a constant anew for every use. */
+TP_INLINE __m512i tp_avx512_keep(__m512i a) {
+    __asm__("" : "+v"(a));
+    return a;
+}
+
 TP_INLINE __m512i tp_avx512_mul_high(__m512i a, __m512i b) {
-    const __m512i half = _mm512_set1_epi64(1 << 30);
+    const __m512i half = tp_avx512_keep(_mm512_set1_epi64(1 << 30)), high = tp_avx512_keep(_mm512_set1_epi64((int64_t)0xffffffff00000000u));
     __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, b), half);
     __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), half);
-    /* bits 31 .. 62, of each in its own half */
-    return _mm512_mask_shuffle_epi32(_mm512_slli_epi64(odd, 1), 0x5555u, _mm512_slli_epi64(even, 1), _MM_PERM_DDBB);
+    return _mm512_ternarylogic_epi64(high, _mm512_slli_epi64(odd, 1), _mm512_srli_epi64(even, 31), 0xca); /* high ? odd : even */
 }
 
 TP_INLINE __m512i tp_avx512_divide_pot(__m512i a, __m512i n) {
-    const __m512i one = _mm512_set1_epi32(1);
+    const __m512i one = tp_avx512_keep(_mm512_set1_epi32(1));
     __m512i mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, n), one), quotient = _mm512_srav_epi32(a, n);
     __m512i above = _mm512_sub_epi32(_mm512_srli_epi32(mask, 1), _mm512_srai_epi32(a, 31));
     return _mm512_mask_add_epi32(quotient, _mm512_cmpgt_epi32_mask(_mm512_and_si512(a, mask), above), quotient, one);

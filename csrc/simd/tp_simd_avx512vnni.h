@@ -25,3 +25,7 @@
 #define vd_last(a, n) _mm512_maskz_mov_epi8(~(__mmask64)0 << (TP_STEP - (n)), (a))
 #undef vd_w
 #define vd_w(p) _mm512_loadu_si512(p)
+#undef vd_put_part
+#define vd_put_part(p, x, zero, n)                                        \
+    _mm512_mask_storeu_epi8((p), ((__mmask64)1 << (n)) - 1u,              \
+                            _mm512_xor_si512(_mm512_maskz_loadu_epi8(((__mmask64)1 << (n)) - 1u, (x)), _mm512_set1_epi8((char)(zero))))
