@@ -101,6 +101,9 @@ TP_INLINE int32_t tp_requantize(int32_t a, int32_t multiplier, int32_t shift) {
     return tp_divide_pot(tp_mul_high((int32_t)((uint32_t)a << left), multiplier), right);
 }
 
+/* One policy does the work of zero errors. Without it `zeros` is never true, and what only it needs is left out. */
+#define TP_ZEROS(zeros) (TP_WITH(POLICY, dense) && (zeros))
+
 /* Code between BEGIN and END is compiled for that target, without flags on the command line. */
 #define TP_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
