@@ -57,7 +57,7 @@ static uint32_t *tp_update_marks(const tp_step *s, const tp_plan_node *p, tp_pas
     return any;
 }
 
-/* Batch 1 without a buffer for the whole gradient: a block of rows, then their update. */
+/* Batch 1 without a buffer for the whole gradient: a block of rows, then the update of those that have one. */
 static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_pass *pass, uint32_t begin, uint32_t rows) {
     tp_pass a = *pass;
     const uint32_t *any = tp_update_marks(s, p, &a);
@@ -67,7 +67,7 @@ static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_p
     for (uint32_t first = begin, end = begin + rows; first < end; first += block) {
         uint32_t n = tp_min_u32(block, end - first), some = 0;
         for (uint32_t r = 0; r < n; r++) { some |= any[first + r]; }
-        if (some == 0) { continue; }
+        if (some == 0 && !a.zeros) { continue; }
         TP_MEMSET(g, 0, (size_t)n * p->row_len * sizeof(float));
         tp_layer_find(p->node.op)->gradient(s, p, &a, g, 0.0f, first, n);
         for (uint32_t r = 0; r < n; r++) {

@@ -50,6 +50,9 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
+/* One policy does the work of zero errors. Without it `zeros` is never true, and what only it needs is left out. */
+#define TP_ZEROS(zeros) (TP_WITH(POLICY, dense) && (zeros))
+
 /* Code between BEGIN and END is compiled for that target, without flags on the command line. */
 #define TP_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
