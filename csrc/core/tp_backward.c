@@ -7,32 +7,27 @@
 static float *tp_step_loss(const tp_step *s) { return tp_arena_f32(s->arena, s->plan->outcome_at) + s->first; }
 static float *tp_step_l1(const tp_step *s) { return tp_step_loss(s) + s->plan->options.samples; }
 
-static void tp_backward_trace(const tp_step *s, const tp_plan_node *p, uint64_t sample, const tp_trace *event) {
-    if (s->net->trace == NULL) { return; }
-    tp_trace t = *event;
-    t.sample = sample;
-    t.node = (uint32_t)(p - s->plan->node);
-    t.layer = p->layer;
-    t.n = p->n_select;
-    t.n_delta = p->n_out;
+/* Before the selection, and after it. */
+static TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t k, float l1, bool after) {
+    bool follows = tp_policy_find(s->plan->recipe.policy)->layer_words > 0;
+    tp_trace t = {
+        .sample = a->sample, .node = (uint32_t)(p - s->plan->node), .layer = p->layer, .n = p->n_select, .n_delta = p->n_out, .k = k, .l1 = l1,
+        .ymax = follows ? tp_arena_f32(s->arena, p->policy)[0] : 0.0f, .delta = after ? NULL : a->d, .kept = after ? a->d : NULL,
+    };
     s->net->trace(s->net->trace_user, &t);
 }
 
 /* One weight layer, one sample: sum|delta| -> budget -> bias -> selection. */
 static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float l1, float loss) {
     const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
-    float *state = tp_arena_f32(s->arena, p->policy);
     if (!tp_finite(l1)) { return TP_E_DELTA; }
     tp_delta d = {p->n_select, p->layer, s->plan->n_layers, l1, p->zpow, s->plan->alpha_bound, loss, a->sample};
-    uint32_t k = policy->budget(&s->plan->recipe.policy_params, state, &d);
-    tp_trace event = {.k = k, .l1 = l1, .ymax = policy->layer_words > 0 ? state[0] : 0.0f, .delta = a->d};
-    tp_backward_trace(s, p, a->sample, &event);
+    uint32_t k = policy->budget(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &d);
+    if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, false); }
     /* a zero error updates nothing, not even a bias that has momentum (the baselines keep k = n) */
     if (p->trainable != 0 && p->n_tensors > 1 && k > 0 && l1 > 0.0f) { tp_update_bias(s, p, a); }
     tp_select_rows(s, p, a->d, k, a->scratch);
-    event.delta = NULL;
-    event.kept = a->d;
-    tp_backward_trace(s, p, a->sample, &event);
+    if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, true); }
     tp_stats_layer(s, p, k, l1, a->d);
     return TP_OK;
 }

@@ -24,14 +24,19 @@ static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32
 /* Everything of a node's pass that both directions need. */
 static void tp_step_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    TP_MEMSET(a, 0, sizeof *a);
-    a->n = s->n;
+    a->n = s->n; /* field by field: a compiler calls memset for the whole, which costs a small layer's share */
     a->sample = s->sample + s->first;
-    for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
-        a->x[slot] = tp_step_act(s, p->node.in[slot]);
-        a->n_x[slot] = tp_step_elements(s, p->node.in[slot]);
-        a->x_bytes[slot] = tp_step_bytes(s, p->node.in[slot]);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        bool has = p->node.in[slot] != TP_NONE;
+        a->x[slot] = has ? tp_step_act(s, p->node.in[slot]) : NULL;
+        a->n_x[slot] = has ? tp_step_elements(s, p->node.in[slot]) : 0u;
+        a->x_bytes[slot] = has ? tp_step_bytes(s, p->node.in[slot]) : 0u;
+        a->dx[slot] = NULL;
+        a->n_dx[slot] = 0;
     }
+    a->d = a->l1 = NULL;
+    a->zeros = false;
+    a->piece = a->pieces = 0;
     a->y_bytes = p->n_out * tp_dtype_bytes(p->dtype);
     a->y = p->act == TP_ACT_INPUT ? NULL : s->arena + p->act + (size_t)s->first * a->y_bytes;
     a->scratch = tp_step_scratch(s, p, 0);
@@ -56,7 +61,8 @@ static void tp_step_each(const tp_step *s, const tp_plan_node *p, const tp_pass 
 
 /* In how many parts to do `items` things of so much work in all. */
 static uint32_t tp_step_parts(const tp_step *s, uint32_t items, uint64_t macs) {
-    uint32_t threads = s->net->parallel.run != NULL ? s->plan->options.threads : 1u;
+    if (s->net->parallel.run == NULL) { return 1; } /* no division of 64 bits in firmware */
+    uint32_t threads = s->plan->options.threads;
     if (macs / TP_PARALLEL_MACS < threads) { threads = (uint32_t)(macs / TP_PARALLEL_MACS); }
     return tp_max_u32(tp_min_u32(threads, items), 1u);
 }

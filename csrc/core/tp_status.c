@@ -2,11 +2,15 @@
 /* Status names and the rows of all lists by id. */
 #include "tp_base.h"
 
+#ifdef TP_NO_STRINGS /* the names of errors stay out of the image */
+#define TP_STATUS_ROWS TP_ROW(OK)
+#else
 #define TP_STATUS_ROWS                                                                                       \
     TP_ROW(OK) TP_ROW(E_ARG) TP_ROW(E_MODEL) TP_ROW(E_SHAPE) TP_ROW(E_RECIPE) TP_ROW(E_ARENA) TP_ROW(E_LABEL) \
     TP_ROW(E_DATA) TP_ROW(E_LOSS) TP_ROW(E_DELTA) TP_ROW(E_BLOB) TP_ROW(E_CRC) TP_ROW(E_VERSION)              \
     TP_ROW(E_MISMATCH) TP_ROW(E_LIMIT) TP_ROW(E_BUFFER) TP_ROW(E_MODE) TP_ROW(E_BUSY) TP_ROW(E_STOPPED)      \
     TP_ROW(E_ABSENT) TP_ROW(E_FLASH) TP_ROW(E_EMPTY)
+#endif
 
 const char *tp_status_name(tp_status status) {
 #define TP_ROW(name) \

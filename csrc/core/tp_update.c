@@ -39,6 +39,10 @@ static float *tp_update_gradient(const tp_step *s, const tp_plan_node *p, uint32
 
 /* Bias gradient of one sample: to the buffer, or at batch 1 to the weights. */
 static void tp_update_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    if (s->batch_one && p->n_out == p->rows) { /* one position: the gradient is the error (every update adds 0 to it: rule 9) */
+        tp_update_row(s, p, p->rows, a->d);
+        return;
+    }
     float *g = s->batch_one ? (float *)(void *)a->scratch : tp_update_gradient(s, p, p->rows);
     if (s->batch_one) { TP_MEMSET(g, 0, (size_t)p->rows * sizeof(float)); }
     tp_layer_find(p->node.op)->bias(s, p, a, g);

@@ -67,7 +67,7 @@ typedef int32_t tp_status;
 #define TP_E_FLASH (-20)    /* tinyprop_store.h: a flash function failed, or the flash did not take what was written */
 #define TP_E_EMPTY (-21)    /* tinyprop_store.h: nothing was ever stored */
 
-/* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number. */
+/* "TP_E_SHAPE" ...; "TP_E_?" for an unknown number, and with TP_NO_STRINGS for every error. */
 const char *tp_status_name(tp_status status);
 
 /* ------------------------------------------------------------------ limits */

@@ -21,6 +21,7 @@ export interface FirmwareExportFlags extends PolicyFlags, Partial<DataFlags> {
   weightDecay: number;
   seed: number;
   cmsisNn?: boolean;
+  strings: boolean;
   force?: boolean;
 }
 
@@ -40,6 +41,7 @@ export async function firmwareExportCommand(flags: FirmwareExportFlags, context:
       recipe,
       modelAs: flags.modelAs,
       cmsisNn: flags.cmsisNn === true,
+      strings: flags.strings,
       force: flags.force === true,
       signal,
       ...defined({ samples: await samplesOf(flags, model, context) }),

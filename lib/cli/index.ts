@@ -203,6 +203,7 @@ function addFirmware(program: Command, register: Register): void {
     .option('--force', 'replace an earlier export, with all that lies in its folder')
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
+    .option('--no-strings', 'leave the names of errors out of the image')
     .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
   flag.addDataFlags(make, false);
   flag.addPolicyFlags(flag.addOptimizerFlags(make));

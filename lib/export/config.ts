@@ -10,7 +10,7 @@ const selectable = { layer: 'LAYER', loss: 'LOSS', policy: 'POLICY', optimizer: 
  *
  * @internal
  */
-export function configHeader(model: NativeModel, recipe: NativeRecipe, options: { sourceId: string; cmsisNn: boolean }): string {
+export function configHeader(model: NativeModel, recipe: NativeRecipe, options: { sourceId: string; cmsisNn: boolean; strings: boolean }): string {
   const used: Record<keyof typeof selectable, readonly number[]> = {
     layer: model.nodes.map((node) => node.op),
     loss: [model.loss],
@@ -36,6 +36,7 @@ export function configHeader(model: NativeModel, recipe: NativeRecipe, options: 
     '#define TP_STATIC_ISA soft',
     '#endif',
     '#endif',
+    ...(options.strings ? [] : ['', '/* tp_status_name says "TP_E_?" of every error. */', '#ifndef TP_NO_STRINGS', '#define TP_NO_STRINGS 1', '#endif']),
     ...(options.cmsisNn ? ['', '#ifndef TP_CMSIS_NN', '#define TP_CMSIS_NN 1', '#endif'] : []),
     '',
     '/* Rows that are not needed. What needs one of them gets TP_E_ABSENT. */',

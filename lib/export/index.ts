@@ -41,6 +41,8 @@ export interface FirmwareOptions {
   samples?: Dataset;
   /** Switches the build option TINYPROP_CMSIS_NN on: CMSIS-NN, which the project must have, is linked. Nothing uses it before there are int8 layers. */
   cmsisNn?: boolean;
+  /** The names of errors in the image (some 350 bytes); false: `tp_status_name` says `TP_E_?` of every error. Default true. */
+  strings?: boolean;
   /** Replace an earlier export, with all that lies in its folder; default false. */
   force?: boolean;
   /** Ends the export; nothing is written then. */
@@ -100,7 +102,7 @@ function firmwareTree(model: Model, options: FirmwareOptions): { tree: FileTree;
   const samples = options.samples === undefined ? null : samplesOf(options.samples, model);
   const program = programFiles({ loss: model.loss, inputs: plan.inputs, outputs: plan.outputs, samples });
   const pick = (word: string): FileTree => Object.fromEntries(Object.entries(program).filter(([path]) => path.includes(word)));
-  const config: FileTree = { 'tinyprop_config.h': configHeader(native, recipe, { sourceId, cmsisNn }) };
+  const config: FileTree = { 'tinyprop_config.h': configHeader(native, recipe, { sourceId, cmsisNn, strings: options.strings !== false }) };
   const parts = { bytes, plan, recipe, sourceId, version };
   const project: Project = {
     version, form, cmsisNn, config, headers: publicHeaders(core), loss: model.loss, learn: pick('_learn'), samples: pick('_samples'),

@@ -59,6 +59,18 @@ describe('TP_CONFIG_HEADER', () => {
     expect(all.slice(1)).toEqual(['layer TP_OK', 'no layer TP_E_MODEL', 'loss TP_OK', 'policy TP_OK', 'optimizer TP_OK', 'plan TP_OK']);
   });
 
+  it('leaves the names of errors out with TP_NO_STRINGS', () => {
+    const outcome = (name: string, options: string[]): string[] => {
+      run('gcc', [...strict, '-O1', soft, ...options, join(__dirname, 'config', 'trace.c'), '-o', join(folder, name)]);
+      return run(join(folder, name), []).trim().split('\n');
+    };
+    const named = outcome('named', []);
+    expect(outcome('nameless', ['-DTP_NO_STRINGS'])).toEqual([named[0], ...named.slice(1).map((line) => line.replace(/TP_E_\w+/, 'TP_E_?'))]);
+    expect(readFileSync(join(folder, 'named')).includes('TP_E_ABSENT')).toBe(true);
+    expect(readFileSync(join(folder, 'nameless')).includes('TP_E_ABSENT')).toBe(false);
+    expect(textBytes('gcc', [soft, '-DTP_NO_STRINGS'])).toBeLessThan(textBytes('gcc', [soft]));
+  });
+
   it('makes less code', () => {
     expect(textBytes('gcc', [soft, configured(small)])).toBeLessThan(0.8 * textBytes('gcc', [soft]));
   });

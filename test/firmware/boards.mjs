@@ -36,9 +36,9 @@ export function run(program, args, { cwd = root, timeout = 300_000 } = {}) {
   });
 }
 
-/** Builds the tests of one board, or of this machine (board null); throws with the compiler's words. */
-export async function buildTests(board, tasks, units = false) {
-  const into = join(out, board?.name ?? 'host');
+/** Builds the tests of one board, or of this machine (board null), in a folder of that name; throws with the compiler's words. */
+export async function buildTests(board, tasks, units = false, name = board?.name ?? 'host') {
+  const into = join(out, name);
   const source = join(root, 'test', 'firmware');
   dropForeignCache(into, source);
   const cross = board === null ? [] : [`-DCMAKE_TOOLCHAIN_FILE=${join(folder, 'arm-none-eabi.cmake')}`, `-DTP_BOARD=${board.name}`];

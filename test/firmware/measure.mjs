@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run firmware:measure`: measures every board, writes test/firmware/measured.json (by compiler) and the tables of docs/FIRMWARE.md.
 // The firmware test measures a part of it again and compares.
+//   node test/firmware/measure.mjs [--boards | --tuning]     only what the boards cost, only the whole fine-tunings; the rest stays as it was
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
 import { boards, buildTests, emulate, missing, out } from './boards.mjs';
 import { worstStack } from './stack.mjs';
+import { makeTasks } from './tasks.mjs';
+import { tunings } from './tuning.mjs';
 
 const file = join(root, 'test', 'firmware', 'measured.json');
 const page = join(root, 'docs', 'FIRMWARE.md');
 /** More than this is a regression. */
 const slack = 0.05;
 const policies = ['dense', 'full', 'tinypropv2'];
+/** Networks trained beforehand with seeds of their own, for the accuracy of a fine-tuning: one alone proves no point. */
+const starts = 5;
 
 export const compiler = () => `gcc-${execFileSync('arm-none-eabi-gcc', ['-dumpfullversion'], { encoding: 'utf8' }).trim()}`;
 
@@ -23,9 +29,9 @@ function sizes(folder) {
   return { text, data, bss };
 }
 
-/** Instructions of one network: of one call, and of the whole fine-tuning. */
-async function measureTask(board, folder, name) {
-  const { status, output } = await emulate(board, join(folder, `task-${name}.elf`), policies, { count: true, timeout: 550_000 });
+/** Instructions of one network: of one call, and of the whole run. */
+async function measureTask(board, folder, name, timeout = 550_000) {
+  const { status, output } = await emulate(board, join(folder, `task-${name}.elf`), policies, { count: true, timeout });
   if (status !== 0) throw new Error(`${board.name} task-${name}: ${status}\n${output}`);
   const pairs = (text) => Object.fromEntries(text.trim().split(' ').map((pair) => pair.split('=')));
   const unit = Number(/^ticks_of_a_million (\S+)/m.exec(output)[1]) / 1e6;
@@ -38,7 +44,7 @@ async function measureTask(board, folder, name) {
   return {
     forward, dense: instructions(dense.trained_ticks, dense.steps), full: instructions(full.trained_ticks, full.steps),
     v2: instructions(v2.trained_ticks, Number(v2.trained)), skipped: instructions(v2.skipped_ticks, v2.steps - v2.trained),
-    run: Object.fromEntries(Object.entries(run).map(([policy, row]) => [policy, { total: total(row), backward: total(row) - forward * row.steps, trained: Number(row.trained), steps: Number(row.steps), accuracy: `${row.after}/${row.test}` }])),
+    run: Object.fromEntries(Object.entries(run).map(([policy, row]) => [policy, { total: total(row), backward: total(row) - forward * row.steps, trained: Number(row.trained), steps: Number(row.steps), accuracy: `${row.after}/${row.test}`, weights: row.weights }])),
     before: `${dense.before}/${dense.test}`, macs: Number(inference.macs), params: Number(inference.params), plan: Number(inference.plan),
     arena: { inference: Number(inference.arena), training: Number(dense.arena) }, stack: Number(/^stack (\d+)/m.exec(output)[1]),
   };
@@ -49,6 +55,23 @@ export async function measureBoard(board, folder, tasks) {
   const depth = worstStack(board.flags);
   const found = { ...sizes(folder), stack: { forward: depth.tp_net_forward, train: depth.tp_train_step, plan: depth.tp_plan_make }, tasks: {} };
   for (const name of tasks) found.tasks[name] = await measureTask(board, folder, name);
+  return found;
+}
+
+/** The fine-tunings of tuning.mjs on one board, and what the package makes of them from several starts. */
+async function measureTunings(board) {
+  const folder = join(out, 'tunings');
+  const made = present(await makeTasks(folder, { tasks: tunings, policies: ['dense', 'tinypropv2'], starts }));
+  const built = await buildTests(board, folder, false, `tunings-${board.name}`);
+  const found = {};
+  for (const { name, samples, policies: here, starts: all } of made) {
+    process.stdout.write(`${board.name}: fine-tuning of ${name}\n`);
+    const { run } = await measureTask(board, built, name, 1_500_000);
+    for (const [policy, { weights }] of Object.entries({ ...here, full: here.dense })) {
+      if (run[policy].weights !== weights) throw new Error(`${board.name} ${name} ${policy}: weights ${run[policy].weights}, here ${weights}`);
+    }
+    found[name] = { samples, run, starts: all };
+  }
   return found;
 }
 
@@ -77,7 +100,7 @@ const percent = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
 const table = (head, rows) => [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n');
 
 function tables(version, measured) {
-  const all = Object.entries(measured).map(([name, found]) => ({ board: boards.find((board) => board.name === name), found }));
+  const all = boards.filter(({ name }) => name in measured).map((board) => ({ board, found: measured[board.name] }));
   const each = all.flatMap(({ board, found }) => Object.entries(found.tasks).map(([name, task]) => ({ board, name, task })));
   const networks = all[0].found.tasks;
   return [
@@ -85,10 +108,27 @@ function tables(version, measured) {
     table(['board', 'CPU', 'text', 'data', 'bss', 'stack: forward', 'training step', 'plan'], all.map(({ board, found }) => [board.name, board.cpu, number(found.text), found.data, found.bss, number(found.stack.forward), number(found.stack.train), number(found.stack.plan)])),
     'Memory of the networks, the same on every board (KiB; plan in bytes):',
     table(['network', 'weights', 'arena for inference', 'arena for training', 'of that beyond the weights', 'plan', 'measured stack of the program, bytes (M4F)'], Object.entries(networks).map(([name, t]) => [name, kib(t.params), kib(t.arena.inference), kib(t.arena.training), kib(t.arena.training - t.params), number(t.plan), number(t.stack)])),
-    'Instructions of one call, means over the run:',
+    'Instructions of one call, means over the short runs:',
     table(['CPU', 'network', 'forward', 'a MAC of it', 'dense step', 'full step', 'TinyPropv2 step that trains', 'skipped step'], each.map(({ board, name, task }) => [board.cpu, name, number(task.forward), (task.forward / task.macs).toFixed(2), number(task.dense), number(task.full), number(task.v2), number(task.skipped)])),
-    'The whole fine-tuning, in instructions, against `dense` (backward: what is left after a forward pass for every step):',
-    table(['CPU', 'network', 'steps', 'right before', 'after: dense', 'full', 'TinyPropv2', 'trained', 'full: total', 'backward', 'TinyPropv2: total', 'backward'], each.map(({ board, name, task: { run, before } }) => [board.cpu, name, run.dense.steps, before, run.dense.accuracy, run.full.accuracy, run.tinypropv2.accuracy, percent(run.tinypropv2.trained, run.tinypropv2.steps), ...['full', 'tinypropv2'].flatMap((policy) => [percent(run[policy].total, run.dense.total), percent(run[policy].backward, run.dense.backward)])])),
+    'The short runs of the tests, 120 to 1,200 steps of networks that know little yet, in instructions against `dense`:',
+    table(['CPU', 'network', 'steps', 'right before', 'after: dense', 'full', 'TinyPropv2', 'trained', ...effort], each.map(({ board, name, task: { run, before } }) => [board.cpu, name, run.dense.steps, before, run.dense.accuracy, run.full.accuracy, run.tinypropv2.accuracy, percent(run.tinypropv2.trained, run.tinypropv2.steps), ...efforts(run)])),
+  ].join('\n\n');
+}
+
+const effort = ['full: total', 'backward', 'TinyPropv2: total', 'backward'];
+const efforts = (run) => ['full', 'tinypropv2'].flatMap((policy) => [percent(run[policy].total, run.dense.total), percent(run[policy].backward, run.dense.backward)]);
+
+function tuningTable(board, found) {
+  const mean = (all, key, { test }) => `${((100 * all.reduce((sum, start) => sum + start[key], 0)) / all.length / test).toFixed(1)} %`;
+  return [
+    `${board.cpu}; accuracy: mean of ${starts} starts; instructions: the first of them.`,
+    table(
+      ['network', 'samples: host', 'board', 'test', 'right before', 'after: dense', 'TinyPropv2', 'instructions of dense, millions', 'TinyPropv2 trained', ...effort],
+      Object.entries(found).map(([name, { samples, run, starts: all }]) => [
+        name, number(samples.known), number(samples.train), number(samples.test), ...['before', 'dense', 'tinypropv2'].map((key) => mean(all, key, samples)),
+        number(Math.round(run.dense.total / 1e6)), percent(run.tinypropv2.trained, run.tinypropv2.steps), ...efforts(run),
+      ]),
+    ),
   ].join('\n\n');
 }
 
@@ -97,13 +137,23 @@ function write(path, text) {
   renameSync(`${path}.tmp`, path);
 }
 
-async function main() {
-  const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
-  if (why !== undefined) throw new Error(why);
-  const { makeTasks } = await import('./tasks.mjs');
-  const tasks = await makeTasks(join(out, 'tasks'));
+/** Puts text between the marks of the page. */
+function fill(mark, text) {
+  const [begin, end] = [`<!-- ${mark}: begin -->`, `<!-- ${mark}: end -->`];
+  const old = readFileSync(page, 'utf8');
+  if (!old.includes(begin) || !old.includes(end)) throw new Error(`${page}: no marks ${begin} and ${end}`);
+  write(page, `${old.slice(0, old.indexOf(begin) + begin.length)}\n${text}\n${old.slice(old.indexOf(end))}`);
+}
+
+/** Tasks; an error if the data of one are not there. */
+function present(tasks) {
   const lacking = tasks.filter(({ skipped }) => skipped !== undefined);
   if (lacking.length > 0) throw new Error(lacking.map(({ name, skipped }) => `${name}: ${skipped}`).join('\n'));
+  return tasks;
+}
+
+async function measureBoards(known) {
+  const tasks = present(await makeTasks(join(out, 'tasks')));
   const measured = {};
   for (const board of boards) {
     process.stdout.write(`${board.name}\n`);
@@ -111,12 +161,20 @@ async function main() {
     const soft = board.flags.includes('float-abi=soft'); // counting takes an emulator minutes there
     measured[board.name] = await measureBoard(board, folder, soft ? [] : tasks.map(({ name }) => name));
   }
+  return { ...measured, ...(known.tuning === undefined ? {} : { tuning: known.tuning }) };
+}
+
+async function main() {
+  const { values: only } = parseArgs({ options: { boards: { type: 'boolean', default: false }, tuning: { type: 'boolean', default: false } } });
+  const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+  if (why !== undefined) throw new Error(why);
   const all = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  let measured = all[compiler()] ?? {};
+  if (!only.tuning) measured = await measureBoards(measured);
+  if (!only.boards) measured = { ...measured, tuning: await measureTunings(boards[0]) };
   write(file, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
-  const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->'];
-  const text = readFileSync(page, 'utf8');
-  if (!text.includes(begin) || !text.includes(end)) throw new Error(`${page}: no marks ${begin} and ${end}`);
-  write(page, `${text.slice(0, text.indexOf(begin) + begin.length)}\n${tables(compiler(), measured)}\n${text.slice(text.indexOf(end))}`);
+  if (!only.tuning) fill('measured', tables(compiler(), measured));
+  if (!only.boards) fill('tuning', tuningTable(boards[0], measured.tuning));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -14,7 +14,7 @@
 typedef struct task_head {
     uint32_t magic, blob_bytes, n_train, n_test, n_in, epochs;
     float lr;
-    uint32_t reserved;
+    uint32_t total; /* steps in which a cosine takes the learning rate to 0; 0: it is constant */
 } task_head;
 
 __asm__(".section .samples,\"a\"\n.balign 8\ntask_begin:\n.incbin \"" TASK_FILE "\"\n.previous\n");
@@ -81,6 +81,7 @@ static void tune(const char *policy) {
     tp_recipe recipe = tp_recipe_default();
     recipe.policy = tp_list_id(TP_LIST_POLICY, policy);
     recipe.lr = task_begin.lr;
+    if (task_begin.total > 0) { recipe.schedule = (tp_schedule){.kind = TP_SCHEDULE_COSINE, .total = task_begin.total}; }
     if (strcmp(policy, "meprop") == 0) { recipe.policy_params.s_max = 0.1f; } /* the package's default share of rows */
     need(tp_plan_make(&model, &recipe, plan, sizeof plan_bytes, NULL), "plan");
     need(tp_net_open(&net, plan, arena, sizeof arena, NULL), "open");

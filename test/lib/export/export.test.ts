@@ -53,6 +53,18 @@ describe.each(firmwareTargets)('export for %s', (target) => {
   });
 });
 
+describe('the names of errors', () => {
+  const config = (name: string): string => text(at(name), 'src/tinyprop_config.h');
+
+  it('are in the image unless they are not wanted', async () => {
+    await exportFirmware(mlp(), at('strings'), { for: 'cmake' });
+    expect(config('strings')).not.toContain('TP_NO_STRINGS');
+    await exportFirmware(mlp(), at('no-strings'), { for: 'cmake', strings: false });
+    expect(config('no-strings')).toContain('#define TP_NO_STRINGS 1');
+    expect(verifyFirmware(at('no-strings')).ok).toBe(true);
+  });
+});
+
 describe('the library in an export', () => {
   it('is csrc, byte for byte', async () => {
     const { files } = await exportFirmware(mlp(), at('exact'), { for: 'cmake' });

@@ -156,7 +156,7 @@ describe('Zephyr', () => {
     expect(existsSync(join(csrc, cmake, 'CMakeLists.txt'))).toBe(true);
     const symbols = [...kconfigSymbols(read(csrc, kconfig)), ...kconfigSymbols(read(csrc, 'Kconfig'))];
     expect(read(csrc, kconfig)).toContain('rsource "../Kconfig"');
-    expect(symbols).toEqual(['TINYPROP', 'TINYPROP_CONFIG_HEADER', 'TINYPROP_CMSIS_NN']);
+    expect(symbols).toEqual(['TINYPROP', 'TINYPROP_CONFIG_HEADER', 'TINYPROP_NO_STRINGS', 'TINYPROP_CMSIS_NN']);
     for (const text of [read(csrc, kconfig), read(csrc, 'Kconfig')]) {
       expect((text.match(/^menu /gm) ?? []).length).toBe((text.match(/^endmenu/gm) ?? []).length);
       expect((text.match(/^if /gm) ?? []).length).toBe((text.match(/^endif/gm) ?? []).length);
@@ -330,6 +330,19 @@ describe.skipIf(noCmake)('TINYPROP_CMSIS_NN', () => {
     project('folder');
     const folder = stub(at('nn-built'), { 'Include/arm_nnfunctions.h': '', 'lib/libcmsis-nn.a': '!<arch>\n' });
     expect(configure('folder', '-DTINYPROP_CMSIS_NN=ON', `-DTINYPROP_CMSIS_NN_DIR=${folder}`)()).toMatch(/has .*TP_CMSIS_NN=1.* .*nn-built\/lib\/libcmsis-nn\.a/);
+  });
+});
+
+describe.skipIf(noCmake)('TINYPROP_NO_STRINGS', () => {
+  const definitions = (name: string, ...args: string[]): string => {
+    stub(at(name), { 'CMakeLists.txt': `cmake_minimum_required(VERSION 3.18)\nproject(s C)\nadd_subdirectory("${csrc}" tinyprop)\nget_target_property(d tinyprop COMPILE_DEFINITIONS)\nmessage(STATUS "has \${d}")\n` });
+    return run('cmake', ['-S', at(name), '-B', at(`${name}-build`), ...args], root);
+  };
+
+  it('is off, and a definition of the library', () => {
+    expect(definitions('strings')).not.toContain('TP_NO_STRINGS');
+    expect(definitions('no-strings', '-DTINYPROP_NO_STRINGS=ON')).toMatch(/has .*TP_NO_STRINGS=1/);
+    expect(definitions('no-strings-kconfig', '-DCONFIG_TINYPROP_NO_STRINGS=y')).toMatch(/has .*TP_NO_STRINGS=1/);
   });
 });
 
