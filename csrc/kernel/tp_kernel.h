@@ -70,7 +70,7 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
 #define TP_S8_CHANNELS 64u /* of a depthwise convolution */
 TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
     uint64_t taps = (uint64_t)g->kh * g->kw, columns = tp_min_u32(g->ow, TP_S8_COLUMNS), channels = g->c_in;
-    uint64_t board = 6u * ((taps * channels + 15u) / 16u * 16u);
+    uint64_t board = 6u * ((taps * channels + 15u) / 16u * 16u) + (channels == 1u ? taps * g->c_out : 0u); /* CMSIS-NN turns those weights round */
     if (g->kh == 1u && g->kw == 1u) { columns = TP_S8_COLUMNS; } /* a map may be one long row */
     if (g->groups > 1u) {
         board = taps * (2u * channels > 496u ? 2u * channels : 496u);

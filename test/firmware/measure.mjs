@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json (by compiler) and the tables of docs/FIRMWARE.md.
+// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json and measured-int8.json (by compiler) and the tables of
+// docs/FIRMWARE.md. With --int8 the int8 kernels alone; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside them.
 // The firmware test measures a part of it again and compares.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
-import { boards, buildTests, emulate, missing, out } from './boards.mjs';
+import { boards, buildTests, cmsisNn, emulate, missing, out } from './boards.mjs';
+import { int8File, int8Rows, known as knownInt8, measureInt8, recordOf } from './int8.mjs';
 import { worstStack } from './stack.mjs';
 
 const file = join(root, 'test', 'firmware', 'measured.json');
 const page = join(root, 'docs', 'FIRMWARE.md');
 /** More than this is a regression. */
-const slack = 0.05;
+export const slack = 0.05;
 const policies = ['dense', 'full', 'tinypropv2'];
 
 export const compiler = () => `gcc-${execFileSync('arm-none-eabi-gcc', ['-dumpfullversion'], { encoding: 'utf8' }).trim()}`;
@@ -97,9 +100,31 @@ function write(path, text) {
   renameSync(`${path}.tmp`, path);
 }
 
+/** Puts text between the marks of a part of docs/FIRMWARE.md. */
+function replacePart(part, text) {
+  const [begin, end] = [`<!-- ${part}: begin -->`, `<!-- ${part}: end -->`];
+  const before = readFileSync(page, 'utf8');
+  if (!before.includes(begin) || !before.includes(end)) throw new Error(`${page}: no marks ${begin} and ${end}`);
+  write(page, `${before.slice(0, before.indexOf(begin) + begin.length)}\n${text}\n${before.slice(before.indexOf(end))}`);
+}
+
+async function mainInt8() {
+  const all = knownInt8();
+  const measured = {};
+  for (const board of boards) {
+    process.stdout.write(`${board.name}: int8${cmsisNn === undefined ? '; CMSIS-NN skipped (set TINYPROP_CMSIS_NN_DIR)' : ''}\n`);
+    measured[board.name] = recordOf(await measureInt8(board, await buildTests(board, '')), all[compiler()]?.[board.name]);
+  }
+  write(int8File, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
+  replacePart('int8', `Compiler: arm-none-eabi-${compiler()}, -O2; CMSIS-NN -O3. Instructions of one call.\n\n${table(...int8Rows(measured, boards))}`);
+}
+
 async function main() {
-  const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+  const { values: options } = parseArgs({ options: { int8: { type: 'boolean', default: false } } });
+  const why = missing() ?? (options.int8 || existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
   if (why !== undefined) throw new Error(why);
+  await mainInt8();
+  if (options.int8) return;
   const { makeTasks } = await import('./tasks.mjs');
   const tasks = await makeTasks(join(out, 'tasks'));
   const lacking = tasks.filter(({ skipped }) => skipped !== undefined);
@@ -113,10 +138,7 @@ async function main() {
   }
   const all = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
   write(file, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
-  const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->'];
-  const text = readFileSync(page, 'utf8');
-  if (!text.includes(begin) || !text.includes(end)) throw new Error(`${page}: no marks ${begin} and ${end}`);
-  write(page, `${text.slice(0, text.indexOf(begin) + begin.length)}\n${tables(compiler(), measured)}\n${text.slice(text.indexOf(end))}`);
+  replacePart('measured', tables(compiler(), measured));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
