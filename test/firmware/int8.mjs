@@ -60,8 +60,10 @@ export function changeInt8(board, found, version, slack) {
 /** Head and rows of the table in docs/FIRMWARE.md. */
 export function int8Rows(measured, boards) {
   const number = (value) => value?.toLocaleString('en-US') ?? '-';
-  const ratio = (a, b) => (a && b ? (a / b).toFixed(2) : '-');
-  const rows = Object.entries(measured).flatMap(([name, { ours, cmsis, direct }]) =>
-    Object.entries(shapes).map(([shape, text]) => [boards.find((board) => board.name === name).cpu, text, number(ours[shape]), number(direct?.[shape]), ratio(ours[shape], direct?.[shape]), number(cmsis?.[shape]), ratio(cmsis?.[shape], direct?.[shape])]));
+  const ratio = (a, b, digits = 2) => (a && b ? (a / b).toFixed(digits) : '-');
+  const rows = boards.filter(({ name }) => name in measured).flatMap(({ name, cpu }) => {
+    const { ours, cmsis, direct } = measured[name];
+    return Object.entries(shapes).map(([shape, text]) => [cpu, text, number(ours[shape]), number(direct?.[shape]), ratio(ours[shape], direct?.[shape]), number(cmsis?.[shape]), ratio(cmsis?.[shape], direct?.[shape], 3)]);
+  });
   return [['CPU', 'int8', 'our kernels', 'CMSIS-NN called directly', 'ratio', 'tinyprop with CMSIS-NN', 'ratio'], rows];
 }

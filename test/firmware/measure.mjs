@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run firmware:measure`: measures every board, writes test/firmware/measured.json and measured-int8.json (by compiler) and the tables of
-// docs/FIRMWARE.md. With --int8 the int8 kernels alone; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside them.
+// docs/FIRMWARE.md. With --int8 the int8 kernels alone, of --board NAME if it says so; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside them.
 // The firmware test measures a part of it again and compares.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -108,22 +108,22 @@ function replacePart(part, text) {
   write(page, `${before.slice(0, before.indexOf(begin) + begin.length)}\n${text}\n${before.slice(before.indexOf(end))}`);
 }
 
-async function mainInt8() {
+async function mainInt8(wanted) {
   const all = knownInt8();
-  const measured = {};
-  for (const board of boards) {
+  const measured = { ...all[compiler()] };
+  for (const board of boards.filter(({ name }) => wanted === undefined || wanted.includes(name))) {
     process.stdout.write(`${board.name}: int8${cmsisNn === undefined ? '; CMSIS-NN skipped (set TINYPROP_CMSIS_NN_DIR)' : ''}\n`);
-    measured[board.name] = recordOf(await measureInt8(board, await buildTests(board, '')), all[compiler()]?.[board.name]);
+    measured[board.name] = recordOf(await measureInt8(board, await buildTests(board, '')), measured[board.name]);
   }
   write(int8File, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
   replacePart('int8', `Compiler: arm-none-eabi-${compiler()}, -O2; CMSIS-NN -O3. Instructions of one call.\n\n${table(...int8Rows(measured, boards))}`);
 }
 
 async function main() {
-  const { values: options } = parseArgs({ options: { int8: { type: 'boolean', default: false } } });
+  const { values: options } = parseArgs({ options: { int8: { type: 'boolean', default: false }, board: { type: 'string', multiple: true } } });
   const why = missing() ?? (options.int8 || existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
   if (why !== undefined) throw new Error(why);
-  await mainInt8();
+  await mainInt8(options.board);
   if (options.int8) return;
   const { makeTasks } = await import('./tasks.mjs');
   const tasks = await makeTasks(join(out, 'tasks'));
