@@ -13,7 +13,15 @@
 #error "tinyprop: GCC or clang is needed (MSVC is not supported yet)"
 #endif
 
-/* Helium flushes denormals and makes default NaNs whatever FPSCR says, and compilers vectorise plain loops for it (gcc 12
+/* Helium: its integers are exact, and used by name. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include <arm_mve.h>
+#define TP_HELIUM 1
+#else
+#define TP_HELIUM 0
+#endif
+
+/* Its floats are not: it flushes denormals and makes default NaNs whatever FPSCR says, and compilers vectorise plain loops for it (gcc 12
  * from -O2 on): between BEGIN and END, which is the whole library, floats stay in the scalar unit. */
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2) && defined(__clang__)
 #define TP_SCALAR_BEGIN _Pragma("clang attribute push(__attribute__((target(\"no-mve.fp\"))), apply_to = function)")

@@ -95,6 +95,9 @@
 /* every machine: own correctly rounded fma */
 #if TP_ISA_WANTED(soft)
 #define TP_ISA_NAME soft
+#if !defined(__ARM_FEATURE_FMA) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define TP_BOARD /* the table of a core without an FPU */
+#endif
 #define TP_FMA(a, b, c) tp_fma_soft((a), (b), (c))
 #include "../simd/tp_simd_scalar.h"
 #include "tp_isa_unit.inc"
@@ -150,6 +153,7 @@ TP_TARGET_END
 
 #if defined(TP_ISA_HAS_VFP) && TP_ISA_WANTED(vfp)
 #define TP_ISA_NAME vfp
+#define TP_BOARD
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_vfp.h"
 #include "tp_isa_unit.inc"

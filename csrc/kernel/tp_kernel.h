@@ -64,19 +64,20 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
-/* The same for int8: some columns of the input around one row of outputs as int16, padded, with room to read on; or what CMSIS-NN wants. */
+/* The same for int8: some columns of the input around one row of outputs as int16, padded, with room to read on; or, on Cortex-M, the
+ * inputs of two outputs as bytes and as int16, or of three as bytes; or what CMSIS-NN wants, which is no more. */
 #define TP_S8_COLUMNS 8u   /* outputs worked on together */
 #define TP_S8_CHANNELS 32u /* of a depthwise convolution, as many together */
 TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
     uint64_t taps = (uint64_t)g->kh * g->kw, columns = tp_min_u32(g->ow, TP_S8_COLUMNS), channels = g->c_in;
-    uint64_t cmsis = 4u * ((taps * channels + 7u) / 8u * 8u);
+    uint64_t board = 6u * ((taps * channels + 15u) / 16u * 16u) + (channels == 1u ? taps * g->c_out : 0u); /* CMSIS-NN turns those weights round */
     if (g->kh == 1u && g->kw == 1u) { columns = TP_S8_COLUMNS; } /* a map may be one long row */
     if (g->groups > 1u) {
-        cmsis = taps * (2u * channels > 496u ? 2u * channels : 496u);
+        board = taps * (2u * channels > 496u ? 2u * channels : 496u);
         channels = TP_S8_CHANNELS;
     }
     uint64_t strip = 2u * g->kh * ((columns - 1u) * g->sw + g->kw) * channels;
-    uint64_t words = ((strip > cmsis ? strip : cmsis) + 3u) / 4u + 64u;
+    uint64_t words = ((strip > board ? strip : board) + 3u) / 4u + 64u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 

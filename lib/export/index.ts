@@ -39,7 +39,7 @@ export interface FirmwareOptions {
   modelAs?: ModelForm;
   /** Samples for the program, in flash as 32-bit floats, instead of made-up ones: prepared as for training. */
   samples?: Dataset;
-  /** Switches the build option TINYPROP_CMSIS_NN on: CMSIS-NN, which the project must have, is linked. Nothing uses it before there are int8 layers. */
+  /** Switches the build option TINYPROP_CMSIS_NN on: CMSIS-NN, which the project must have, is linked and serves int8 layers on a Cortex-M. */
   cmsisNn?: boolean;
   /** The names of errors in the image (some 350 bytes); false: `tp_status_name` says `TP_E_?` of every error. Default true. */
   strings?: boolean;

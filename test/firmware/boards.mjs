@@ -11,6 +11,9 @@ const folder = join(root, 'examples', 'firmware', 'qemu-mps2');
 export const boards = JSON.parse(readFileSync(join(folder, 'boards.json'), 'utf8'));
 export const out = join(root, 'build', 'firmware');
 
+/** A checkout of CMSIS-NN, for the int8 kernels that call it; undefined: there is none. */
+export const cmsisNn = process.env.TINYPROP_CMSIS_NN_DIR;
+
 /** Why nothing can be done here; undefined: nothing is missing. */
 export function missing() {
   const program = ['arm-none-eabi-gcc', 'qemu-system-arm', 'cmake'].find((name) => !has(name));
@@ -43,7 +46,7 @@ export async function buildTests(board, tasks, units = false, name = board?.name
   dropForeignCache(into, source);
   const cross = board === null ? [] : [`-DCMAKE_TOOLCHAIN_FILE=${join(folder, 'arm-none-eabi.cmake')}`, `-DTP_BOARD=${board.name}`];
   const steps = [
-    ['-S', source, '-B', into, `-DTP_TASKS=${tasks}`, `-DTP_UNITS=${units ? 'ON' : 'OFF'}`, ...cross],
+    ['-S', source, '-B', into, `-DTP_TASKS=${tasks}`, `-DTP_UNITS=${units ? 'ON' : 'OFF'}`, `-DTP_CMSIS_NN_DIR=${cmsisNn ?? ''}`, ...cross],
     ['--build', into, '--parallel', String(availableParallelism())],
   ];
   for (const args of steps) {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json (by compiler) and the tables of docs/FIRMWARE.md.
+// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json and measured-int8.json (by compiler) and the tables of
+// docs/FIRMWARE.md. With --int8 the int8 kernels alone, of --board NAME if it says so; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside them.
 // The firmware test measures a part of it again and compares.
-//   node test/firmware/measure.mjs [--boards | --tuning]     only what the boards cost, only the whole fine-tunings; the rest stays as it was
+//   node test/firmware/measure.mjs [--boards | --tuning | --int8]     only what the boards cost, only the whole fine-tunings, only the int8 kernels
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
-import { boards, buildTests, emulate, missing, out } from './boards.mjs';
+import { boards, buildTests, cmsisNn, emulate, missing, out } from './boards.mjs';
+import { int8File, int8Rows, known as knownInt8, measureInt8, recordOf } from './int8.mjs';
 import { worstStack } from './stack.mjs';
 import { makeTasks } from './tasks.mjs';
 import { tunings } from './tuning.mjs';
@@ -16,7 +18,7 @@ import { tunings } from './tuning.mjs';
 const file = join(root, 'test', 'firmware', 'measured.json');
 const page = join(root, 'docs', 'FIRMWARE.md');
 /** More than this is a regression. */
-const slack = 0.05;
+export const slack = 0.05;
 const policies = ['dense', 'full', 'tinypropv2'];
 /** Networks trained beforehand with seeds of their own, for the accuracy of a fine-tuning: one alone proves no point. */
 const starts = 5;
@@ -145,6 +147,17 @@ function fill(mark, text) {
   write(page, `${old.slice(0, old.indexOf(begin) + begin.length)}\n${text}\n${old.slice(old.indexOf(end))}`);
 }
 
+async function mainInt8(wanted) {
+  const all = knownInt8();
+  const measured = { ...all[compiler()] };
+  for (const board of boards.filter(({ name }) => wanted === undefined || wanted.includes(name))) {
+    process.stdout.write(`${board.name}: int8${cmsisNn === undefined ? '; CMSIS-NN skipped (set TINYPROP_CMSIS_NN_DIR)' : ''}\n`);
+    measured[board.name] = recordOf(await measureInt8(board, await buildTests(board, '')), measured[board.name]);
+  }
+  write(int8File, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
+  fill('int8', `Compiler: arm-none-eabi-${compiler()}, -O2; CMSIS-NN -O3. Instructions of one call.\n\n${table(...int8Rows(measured, boards))}`);
+}
+
 /** Tasks; an error if the data of one are not there. */
 function present(tasks) {
   const lacking = tasks.filter(({ skipped }) => skipped !== undefined);
@@ -165,9 +178,12 @@ async function measureBoards(known) {
 }
 
 async function main() {
-  const { values: only } = parseArgs({ options: { boards: { type: 'boolean', default: false }, tuning: { type: 'boolean', default: false } } });
-  const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+  const flag = { type: 'boolean', default: false };
+  const { values: only } = parseArgs({ options: { boards: flag, tuning: flag, int8: flag, board: { type: 'string', multiple: true } } });
+  const why = missing() ?? (only.int8 || existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
   if (why !== undefined) throw new Error(why);
+  if (!only.tuning && !only.boards) await mainInt8(only.board);
+  if (only.int8) return;
   const all = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
   let measured = all[compiler()] ?? {};
   if (!only.tuning) measured = await measureBoards(measured);

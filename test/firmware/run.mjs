@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:firmware`: the core on emulated Cortex-M boards gives the bytes that it gives here.
-//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there
+//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there, int8 kernels
+//   TINYPROP_CMSIS_NN_DIR, a checkout of CMSIS-NN: int8 through it too
 // Every comparison prints `parity BOARD MODEL POLICY HASH ok|DIFFERENT`. The last line is `N passed, N failed[, N skipped]`.
 //   node test/firmware/run.mjs [--board NAME]... [--all]     --all: also what takes minutes in an emulator
 import { execFileSync } from 'node:child_process';
@@ -8,8 +9,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
-import { boards, buildExample, buildTests, emulate, inParallel, missing, out, run } from './boards.mjs';
-import { change, measureBoard } from './measure.mjs';
+import { boards, buildExample, buildTests, cmsisNn, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { changeInt8, measureInt8, otherBytes, parseInt8 } from './int8.mjs';
+import { change, compiler, measureBoard, slack } from './measure.mjs';
 import { makeTasks } from './tasks.mjs';
 
 const { values: options } = parseArgs({ options: { board: { type: 'string', multiple: true }, all: { type: 'boolean', default: false } } });
@@ -156,6 +158,14 @@ async function testBoard(board, first, host) {
     for (const line of lines) say(`# ${line}`);
     check(bad.length === 0, `${board.name}: size and instructions${bad.length === 0 ? '' : `; more than they were: ${bad.join('; ')}`}`);
   });
+  jobs.push(async () => {
+    const found = await measureInt8(board, folder);
+    const apart = otherBytes(host.int8, found);
+    check(apart.length === 0, `${board.name}: int8 kernels${cmsisNn === undefined ? '' : ', and CMSIS-NN,'} give the bytes that they give here${apart.length === 0 ? '' : `, but for ${apart.join(', ')}`}`);
+    const { lines, bad } = changeInt8(board, found, compiler(), slack);
+    for (const line of lines) say(`# ${line}`);
+    check(bad.length === 0, `${board.name}: instructions of int8 kernels${bad.length === 0 ? '' : `; more than they were: ${bad.join('; ')}`}`);
+  });
   if (first) {
     jobs.push(async () => {
       const said = ({ status, output }) => `${status} ${output.replace(/, kernels \w+/, '').replace(/\r/g, '')}`;
@@ -178,8 +188,9 @@ if (why !== undefined) {
 } else {
   const tasks = await makeTasks(join(out, 'tasks'));
   for (const { name, skipped } of tasks) if (skipped !== undefined) skip(`task ${name}`, skipped);
+  if (cmsisNn === undefined) skip('int8 through CMSIS-NN', 'set TINYPROP_CMSIS_NN_DIR to a checkout of it');
   const folder = await buildTests(null, join(out, 'tasks'));
-  const host = { tasks, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
+  const host = { tasks, int8: parseInt8((await run(join(folder, 'int8'), [])).output).int8, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
   for (const { name, skipped } of tasks) {
     if (skipped !== undefined) continue;
     const { status, output } = await run(join(folder, `task-${name}`), []);
