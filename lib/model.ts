@@ -9,6 +9,7 @@ import { evaluateModel } from './evaluate';
 import { writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { planOf, type LossName, type ModelJson } from './graph';
+import { fill, importModel, type ImportOptions } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
@@ -94,11 +95,12 @@ export class Model {
   }
 
   /**
-   * Reads a model file (`.tpm`). If it holds training state, `Trainer.fit` with `resume` continues it.
+   * Reads a model file: `.tpm`, or `.tflite` (docs/import.md), told by its content. If it holds training state,
+   * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
-  static async load(path: string): Promise<Model> {
+  static async load(path: string, options: ImportOptions = {}): Promise<Model> {
     let bytes: Uint8Array;
     try {
       bytes = await readFile(path);
@@ -106,7 +108,7 @@ export class Model {
       throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
     }
     try {
-      return Model.fromBytes(bytes);
+      return Model.fromBytes(bytes, options);
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
@@ -114,13 +116,18 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file; they are not trusted.
+   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * that it was trained with: its `meta.normalization` leaves data as they are.
    *
-   * @throws TinypropError `ERR_TINYPROP_BLOB`, `ERR_TINYPROP_CRC`, `ERR_TINYPROP_VERSION`, `ERR_TINYPROP_MODEL`
+   * @param options of `.tflite` files
+   * @throws TinypropError `ERR_TINYPROP_BLOB`, `ERR_TINYPROP_CRC`, `ERR_TINYPROP_VERSION`, `ERR_TINYPROP_MODEL`; of a `.tflite` also
+   *   `ERR_TINYPROP_MODEL` naming the operator or feature that is not supported, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_LIMIT`
    */
-  static fromBytes(bytes: Uint8Array): Model {
+  static fromBytes(bytes: Uint8Array, options: ImportOptions = {}): Model {
     if (!(bytes instanceof Uint8Array)) throw new TinypropError('ERR_TINYPROP_ARG', 'model file: expected a Uint8Array');
     if (bytes.length === 0) throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: it is empty');
+    const imported = importModel(bytes, options);
+    if (imported !== null) return fill(Model.fromJSON(imported.json), imported);
     const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const blob = guard('model file', () => addon().readBlob(owned));
     const { parameters } = planOf(blob.model, null);
