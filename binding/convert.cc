@@ -15,7 +15,7 @@ constexpr Field kNode[] = {
     FIELD("units", kU32, tp_node, units), FIELDS("kernel", kU32, tp_node, kernel, 2),
     FIELDS("stride", kU32, tp_node, stride, 2), FIELD("padding", kU32, tp_node, padding),
     FIELDS("pad", kU32, tp_node, pad, 4), FIELD("groups", kU32, tp_node, groups), FIELD("init", kU32, tp_node, init),
-    FIELD("param", kF32, tp_node, param),
+    FIELD("param", kF32, tp_node, param), FIELD("scale", kF32, tp_node, scale), FIELD("zero", kI32, tp_node, zero),
 };
 
 // A shape crosses as its four numbers h, w, c, rank.
@@ -25,7 +25,7 @@ constexpr Field kModel[] = {FIELDS("input", kU32, tp_model, input, 4), FIELD("lo
 constexpr Field kRecipe[] = {
     RECIPE("policy", kU32, policy), RECIPE("optimizer", kU32, optimizer), RECIPE("batch", kU32, batch),
     RECIPE("numerics", kU32, numerics), RECIPE("lr", kF32, lr), RECIPE("momentum", kF32, momentum),
-    RECIPE("weightDecay", kF32, weight_decay), RECIPE("seed", kU64, seed),
+    RECIPE("weightDecay", kF32, weight_decay), RECIPE("int8", kU32, int8), RECIPE("seed", kU64, seed),
     RECIPE("scheduleKind", kU32, schedule.kind), RECIPE("scheduleWarmup", kU32, schedule.warmup),
     RECIPE("scheduleTotal", kU32, schedule.total), RECIPE("scheduleEvery", kU32, schedule.every),
     RECIPE("scheduleGamma", kF32, schedule.gamma),

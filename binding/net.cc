@@ -285,8 +285,9 @@ Napi::Value Net::ReadTensor(const Napi::CallbackInfo &info) {
 // writeTensor(index, bytes: Uint8Array)
 Napi::Value Net::WriteTensor(const Napi::CallbackInfo &info) {
     tp_tensor tensor;
-    void *data = FindTensor(info.Env(), info[0], &tensor);
-    std::memcpy(data, GetView<uint8_t>(info.Env(), info[1], "bytes", tensor.bytes).data, tensor.bytes);
+    FindTensor(info.Env(), info[0], &tensor);
+    const uint8_t *bytes = GetView<uint8_t>(info.Env(), info[1], "bytes", tensor.bytes).data;
+    Check(info.Env(), tp_net_write(&net_, GetU32(info.Env(), info[0], "index"), bytes), "tensor");
     return info.Env().Undefined();
 }
 

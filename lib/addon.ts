@@ -16,6 +16,8 @@ export interface NativeNode {
   groups: number;
   init: number;
   param: number;
+  scale: number;
+  zero: number;
 }
 
 /** A model as `tp_model` has it; `input` is h, w, c, rank. @internal */
@@ -34,6 +36,7 @@ export interface NativeRecipe {
   lr: number;
   momentum: number;
   weightDecay: number;
+  int8: number;
   seed: number;
   scheduleKind: number;
   scheduleWarmup: number;

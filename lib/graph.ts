@@ -45,10 +45,15 @@ export function jsName(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-type Attributes = Record<string, 'units' | 'kernel2' | 'kernel1' | 'padding2' | 'padding1' | 'groups' | 'bias' | 'init' | 'frozen' | 'slope' | 'rate' | 'epsilon' | 'multiplier' | 'stride2' | 'stride1'>;
+type Attributes = Record<string, 'units' | 'kernel2' | 'kernel1' | 'padding2' | 'padding1' | 'groups' | 'bias' | 'init' | 'frozen' | 'slope' | 'rate' | 'epsilon' | 'multiplier' | 'stride2' | 'stride1' | 'scale' | 'zero' | 'max'>;
 
 const weights: Attributes = { bias: 'bias', init: 'init', frozen: 'frozen' };
 const window2: Attributes = { kernel: 'kernel2', stride: 'stride2', padding: 'padding2' };
+
+const quantized: Attributes = { scale: 'scale', zero: 'zero' };
+const weightsS8: Attributes = { init: 'init', frozen: 'frozen', ...quantized };
+const twoInputs = new Set(['add', 'addS8']);
+const pools = new Set(['maxPool2d', 'avgPool2d', 'maxPool2dS8', 'avgPool2dS8']);
 
 /** Attributes of every operation; a test compares the operations with the core's list. @internal */
 export const opAttributes: Record<LayerOp, Attributes> = {
@@ -68,6 +73,16 @@ export const opAttributes: Record<LayerOp, Attributes> = {
   add: {},
   flatten: {},
   dropout: { rate: 'rate' },
+  quantize: quantized,
+  dequantize: {},
+  denseS8: { units: 'units', ...weightsS8 },
+  conv2dS8: { units: 'units', ...window2, ...weightsS8 },
+  depthwiseConv2dS8: { multiplier: 'multiplier', ...window2, ...weightsS8 },
+  clampS8: { max: 'max' },
+  maxPool2dS8: window2,
+  avgPool2dS8: window2,
+  addS8: quantized,
+  softmaxS8: quantized,
 };
 
 function modelError(message: string, details: Record<string, unknown>): TinypropError {
@@ -123,7 +138,7 @@ function flag(node: NodeJson, attribute: string, fallback: boolean): boolean {
 /** Writes one attribute of `node` into `out`; `channels` are those of its input (depthwise). */
 function setAttribute(node: NodeJson, kind: Attributes[string], out: NativeNode, channels: () => number): void {
   const value = (name: string, fallback?: unknown): unknown => node[name] ?? fallback;
-  const pooled = node.op === 'maxPool2d' || node.op === 'avgPool2d';
+  const pooled = pools.has(node.op);
   switch (kind) {
     case 'units':
       out.units = counts(node, 'units', 1, 1, value('units'))[0] as number;
@@ -170,6 +185,16 @@ function setAttribute(node: NodeJson, kind: Attributes[string], out: NativeNode,
     case 'rate':
       out.param = real(node, 'rate', NaN, (x) => x >= 0 && x < 1, 'a number from 0 to below 1');
       break;
+    case 'scale':
+      out.scale = real(node, 'scale', NaN, (x) => x > 0, 'a number above 0');
+      break;
+    case 'zero':
+      if (!Number.isInteger(node['zero']) || Math.abs((node['zero'] as number) + 0.5) > 128) throw attributeError(node, 'zero', 'an integer from -128 to 127');
+      out.zero = node['zero'] as number;
+      break;
+    case 'max':
+      out.param = real(node, 'max', 0, (x) => x >= 0, 'a number of at least 0');
+      break;
     case 'epsilon':
       out.param = real(node, 'epsilon', 1e-5, (x) => x > 0, 'a number above 0');
       break;
@@ -177,7 +202,7 @@ function setAttribute(node: NodeJson, kind: Attributes[string], out: NativeNode,
 }
 
 function inputIndices(node: NodeJson, names: ReadonlyMap<string, number>): number[] {
-  const wanted = node.op === 'add' ? 2 : 1;
+  const wanted = twoInputs.has(node.op) ? 2 : 1;
   const { inputs } = node;
   if (!Array.isArray(inputs) || inputs.length !== wanted) throw attributeError(node, 'inputs', `${wanted} name${wanted === 1 ? '' : 's'}`);
   const indices = inputs.map((input) => {
@@ -263,17 +288,40 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
     groups: 0,
     init: 0,
     param: 0,
+    scale: 0,
+    zero: 0,
   };
   const channels = (): number => shapeBefore(before, out.in[0] as number)[2] ?? 1;
   for (const kind of Object.values(attributes)) setAttribute(node, kind, out, channels);
   return out;
 }
 
+/** Does that node give int8? A view is what it looks at. */
+function givesInt8({ nodes }: NativeModel, index: number): boolean {
+  for (let node = nodes[index]; node !== undefined; node = nodes[node.in[0] as number]) {
+    const op = jsName(listName('layer', node.op) ?? '');
+    if (op !== 'flatten') return op === 'quantize' || op.endsWith('S8');
+  }
+  return false;
+}
+
+/** What node `index` depends on, as a model of its own: every node is read, and the output is of floats. */
+function modelUpTo(model: NativeModel, index: number): NativeModel {
+  const kept = new Set([index]);
+  for (let i = index; i >= 0; i--) if (kept.has(i)) for (const input of model.nodes[i]?.in ?? []) kept.add(input);
+  const order = [...kept].filter((i) => i >= 0).sort((a, b) => a - b);
+  const nodes = order.map((i) => model.nodes[i] as NativeNode).map((node) => ({ ...node, in: node.in.map((i) => (i < 0 ? i : order.indexOf(i))) }));
+  const last = nodes.length - 1;
+  const blank = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
+  const shown = { ...blank, name: 'shown', op: listId('layer', 'dequantize') as number, in: [last, constant('node', 'none')] };
+  return { ...model, nodes: givesInt8(model, index) ? [...nodes, shown] : nodes, loss: listId('loss', 'mse') ?? model.loss };
+}
+
 /** h, w, c, rank of the output of node `index` (or of the input). */
 function shapeBefore(model: NativeModel, index: number): number[] {
   if (index < 0) return model.input;
-  const prefix = { ...model, nodes: model.nodes.slice(0, index + 1), loss: listId('loss', 'mse') ?? model.loss };
-  return planOf(prefix, null).nodes[index]?.out ?? model.input;
+  const name = model.nodes[index]?.name;
+  return planOf(modelUpTo(model, index), null).nodes.find((node) => node.name === name)?.out ?? model.input;
 }
 
 /** The core's node as JSON: the inverse of {@link toNative}. @internal */
@@ -282,7 +330,7 @@ export function fromNative(model: NativeModel): ModelJson {
     const op = jsName(listName('layer', node.op) ?? '');
     const attributes = Object.hasOwn(opAttributes, op) ? opAttributes[op as LayerOp] : undefined;
     if (attributes === undefined) throw modelError(`node "${node.name}": unknown operation ${node.op}`, { node: node.name });
-    const inputs = node.in.slice(0, op === 'add' ? 2 : 1).map((index) => {
+    const inputs = node.in.slice(0, twoInputs.has(op) ? 2 : 1).map((index) => {
       const name = index === constant('node', 'input') ? 'input' : model.nodes[index]?.name;
       if (name === undefined || index >= position) throw modelError(`node "${node.name}": input ${index} is not an earlier node`, { node: node.name });
       return name;
@@ -334,6 +382,10 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
       return (node.flags & constant('flag', 'frozen')) !== 0 ? true : undefined;
     case 'init':
       return constantName('init', node.init);
+    case 'scale':
+      return f32(node.scale);
+    case 'zero':
+      return node.zero;
     default:
       return f32(node.param);
   }

@@ -2,27 +2,37 @@
 export { errorCodes, TinypropError, type ErrorCode } from './errors';
 export { describe, type DescribedRow, type Description } from './describe';
 export { GraphBuilder, type TensorRef } from './builder';
-export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorInfo } from './model';
+export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorData, type TensorInfo } from './model';
 export type { ImportOptions } from './import';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
 export type { PlanNode, PlanRam, PlanReport, StoreOptions, StorePlan } from './plan';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
 export {
   add,
+  addS8,
   avgPool2d,
+  avgPool2dS8,
   batchNorm,
   conv1d,
+  clampS8,
   conv2d,
+  conv2dS8,
   dense,
+  denseS8,
   depthwiseConv2d,
+  depthwiseConv2dS8,
+  dequantize,
   dropout,
   flatten,
   globalAvgPool,
   leakyRelu,
   maxPool2d,
+  maxPool2dS8,
+  quantize,
   relu,
   relu6,
   sigmoid,
+  softmaxS8,
   tanh,
   type Conv1dOptions,
   type Conv2dOptions,
@@ -34,7 +44,9 @@ export {
   type Padding1d,
   type Padding2d,
   type Pool2dOptions,
+  type Quantization,
   type WeightOptions,
+  type WeightOptionsS8,
 } from './layers';
 export {
   densePolicy,

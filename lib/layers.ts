@@ -17,7 +17,17 @@ export type LayerOp =
   | 'batchNorm'
   | 'add'
   | 'flatten'
-  | 'dropout';
+  | 'dropout'
+  | 'quantize'
+  | 'dequantize'
+  | 'denseS8'
+  | 'conv2dS8'
+  | 'depthwiseConv2dS8'
+  | 'clampS8'
+  | 'maxPool2dS8'
+  | 'avgPool2dS8'
+  | 'addS8'
+  | 'softmaxS8';
 
 /** Padding of a two-dimensional window: as TensorFlow's, or rows and columns as `[top, bottom, left, right]`. */
 export type Padding2d = 'same' | 'valid' | readonly [number, number, number, number];
@@ -25,6 +35,14 @@ export type Padding2d = 'same' | 'valid' | readonly [number, number, number, num
 export type Padding1d = 'same' | 'valid' | readonly [number, number];
 /** How weights are initialised (He 2015, Glorot 2010), from the recipe's seed. */
 export type Init = 'heUniform' | 'glorotUniform';
+
+/** How the output of an int8 layer stands for real numbers: `scale * (q - zero)`. */
+export interface Quantization {
+  /** Above 0. */
+  scale: number;
+  /** -128 to 127. */
+  zero: number;
+}
 
 /** One layer before it is placed in a graph: an operation and its attributes. */
 export interface LayerSpec {
@@ -210,4 +228,65 @@ export function flatten(options: LayerOptions = {}): LayerSpec {
  */
 export function dropout(rate: number, options: LayerOptions = {}): LayerSpec {
   return spec('dropout', { rate, ...options });
+}
+
+/** Reals to int8: `clamp(round(x / scale) + zero, -128, 127)`, halves away from zero (TensorFlow Lite's QUANTIZE). */
+export function quantize(options: LayerOptions & Quantization): LayerSpec {
+  return spec('quantize', options);
+}
+
+/** Int8 to reals: `scale * (q - zero)` of its input. The last layer of an int8 model: losses are of reals. */
+export function dequantize(options: LayerOptions = {}): LayerSpec {
+  return spec('dequantize', options);
+}
+
+/** Weights of int8 layers: they always have a bias. */
+export type WeightOptionsS8 = Omit<WeightOptions, 'bias'> & Quantization;
+
+/**
+ * Fully connected int8 layer (TensorFlow Lite's FULLY_CONNECTED), `[n]` in, `[units]` out; a scale per output.
+ *
+ * @param units outputs, at least 1
+ */
+export function denseS8(units: number, options: WeightOptionsS8): LayerSpec {
+  return spec('denseS8', { units, ...options });
+}
+
+/** Int8 convolution (TensorFlow Lite's CONV_2D), weights `[units][kh][kw][c]`; a scale per output channel. */
+export function conv2dS8(options: Omit<Conv2dOptions, 'bias' | 'groups'> & Quantization): LayerSpec {
+  return spec('conv2dS8', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? 1) });
+}
+
+/** Int8 depthwise convolution (TensorFlow Lite's DEPTHWISE_CONV_2D), weights `[1][kh][kw][c * multiplier]`; a scale per output channel. */
+export function depthwiseConv2dS8(options: Omit<DepthwiseConv2dOptions, 'bias'> & Quantization): LayerSpec {
+  return spec('depthwiseConv2dS8', { multiplier: 1, ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? 1) });
+}
+
+/**
+ * Relu of int8: keeps the real value at 0 or above, and at `max` or below if that is not 0. Scale and zero are those of its input.
+ *
+ * @param options max: upper bound, default 0: none; 6 is relu6
+ */
+export function clampS8(options: LayerOptions & { max?: number } = {}): LayerSpec {
+  return spec('clampS8', { max: 0, ...options });
+}
+
+/** {@link maxPool2d} of int8; scale and zero are those of its input. */
+export function maxPool2dS8(options: Pool2dOptions): LayerSpec {
+  return spec('maxPool2dS8', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? options.kernel) });
+}
+
+/** {@link avgPool2d} of int8, halves away from zero; scale and zero are those of its input. */
+export function avgPool2dS8(options: Pool2dOptions): LayerSpec {
+  return spec('avgPool2dS8', { ...options, kernel: pair(options.kernel), stride: pair(options.stride ?? options.kernel) });
+}
+
+/** Sum of two int8 tensors of the same shape, each of its own scale (TensorFlow Lite's ADD). */
+export function addS8(options: LayerOptions & Quantization): LayerSpec {
+  return spec('addS8', options);
+}
+
+/** Softmax of int8 in fixed point (TensorFlow Lite's SOFTMAX): scale 1/256, zero -128. For inference; training has the loss's own. */
+export function softmaxS8(options: LayerOptions = {}): LayerSpec {
+  return spec('softmaxS8', { scale: 1 / 256, zero: -128, ...options });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { addon, constant, guard, type NativeModel } from './addon';
+import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
@@ -13,23 +13,15 @@ import { fill, importModel, type ImportOptions } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
 import type { Evaluation, Prediction, StepResult } from './results';
+import { arrays, type TensorData, type TensorInfo } from './tensor';
 
 export type { LossName, ModelJson, NodeJson } from './graph';
-
-/** A parameter tensor, such as `dense1.weight`. */
-export interface TensorInfo {
-  /** `<node>.weight`, `.bias`, or `.gamma`, `.beta`, `.mean`, `.variance` of batch normalisation. */
-  readonly name: string;
-  /** Dense `[out, in]`, convolution `[out, kh, kw, in / groups]`, others `[n]`. */
-  readonly shape: number[];
-  /** Numbers. */
-  readonly size: number;
-}
+export type { TensorData, TensorInfo } from './tensor';
 
 /** What {@link Model.save} and {@link Model.toBytes} write. */
 export interface SaveOptions {
@@ -365,8 +357,9 @@ export class Model {
   /** All parameter tensors, in the order of the nodes. */
   tensors(): TensorInfo[] {
     this.core.free('tensors');
-    return guard('tensors', () => this.core.net.tensors()).map(({ name, shape }) => ({
+    return guard('tensors', () => this.core.net.tensors()).map(({ name, dtype, shape }) => ({
       name,
+      dtype: constantName('dtype', dtype) as TensorInfo['dtype'],
       shape,
       size: shape.reduce((product, extent) => product * extent, 1),
     }));
@@ -383,24 +376,37 @@ export class Model {
   }
 
   /**
-   * A copy of a parameter tensor.
+   * A copy of a parameter tensor of floats.
+   *
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats: {@link Model.getTensorData}), `ERR_TINYPROP_BUSY`,
+   *   `ERR_TINYPROP_CLOSED`
+   */
+  getTensor(name: string): Float32Array {
+    const data = this.getTensorData(name);
+    if (!(data instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `getTensor "${name}": its numbers are integers; take getTensorData`);
+    return data;
+  }
+
+  /**
+   * A copy of a parameter tensor of any type.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
-  getTensor(name: string): Float32Array {
-    const { index } = this.tensorIndex(name);
-    return new Float32Array(guard('getTensor', () => this.core.net.readTensor(index)));
+  getTensorData(name: string): TensorData {
+    const { index, info } = this.tensorIndex(name);
+    return new arrays[info.dtype](guard('getTensor', () => this.core.net.readTensor(index)));
   }
 
   /**
    * Replaces a parameter tensor.
    *
-   * @param values as many numbers as it has, all finite
+   * @param values as many numbers as it has, of its type, all finite
    * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
-  setTensor(name: string, values: Float32Array): void {
+  setTensor(name: string, values: TensorData): void {
     const { index, info } = this.tensorIndex(name);
-    if (!(values instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a Float32Array`);
+    const expected = arrays[info.dtype];
+    if (!(values instanceof expected)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a ${expected.name}`);
     if (values.length !== info.size) {
       throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, {
         expected: info.size,
@@ -435,14 +441,3 @@ export class Model {
 function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
   return guard(what, () => addon().editModel(model, what, argument));
 }
-
-/** The core refuses its own tags as extra sections; what it takes is somebody else's and is kept. */
-function isCoreSection(core: ModelCore, tag: string): boolean {
-  try {
-    core.net.save(constant('blob', 'weights'), [{ tag, data: new Uint8Array(0) }]);
-    return false;
-  } catch {
-    return true;
-  }
-}
-

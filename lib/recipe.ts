@@ -22,6 +22,12 @@ export interface RecipeOptions {
    * all x86-64 machines, and on all Arm ones; for training only, predictions keep denormals.
    */
   numerics?: 'ieee' | 'flush';
+  /**
+   * How int8 weights, which move by whole steps, are updated. `rounding`: `stochastic` (default; from the seed), `residual` (what
+   * rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost). `scaled` (default true): the
+   * gradient in units of each weight's scale; false: the plain one of the quantised weights, for comparison. docs/INT8.md
+   */
+  int8?: { rounding?: 'stochastic' | 'residual' | 'nearest'; scaled?: boolean };
   /** Epochs of `Trainer.fit` when its own options do not say. */
   epochs?: number;
 }
@@ -150,6 +156,9 @@ export function nativeRecipe(options: RecipeOptions, run: RunLength | null): Nat
   const numerics = options.numerics ?? 'ieee';
   if (numerics !== 'ieee' && numerics !== 'flush') throw recipeError('numerics', 'ieee or flush', numerics);
   recipe.numerics = headerConstant('numerics', numerics);
+  const { rounding = 'stochastic', scaled = true } = options.int8 ?? {};
+  if (!['stochastic', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, residual or nearest', rounding);
+  recipe.int8 = (rounding === 'stochastic' ? 0 : headerConstant('int8', rounding)) | (scaled ? 0 : headerConstant('int8', 'unscaled'));
   applySchedule(recipe, options.schedule ?? constant(), run);
   return recipe;
 }

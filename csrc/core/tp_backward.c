@@ -66,7 +66,7 @@ static void tp_backward_targets(const tp_step *s, const tp_plan_node *p, tp_pass
         a->n_dx[slot] = input->n_out;
         if (p->adds_dx[slot] != 0) {
             a->dx[slot] = tp_arena_f32(s->arena, at);
-            at += tp_plan_elements(s->plan, input->n_out, &overflow);
+            at += tp_plan_elements(s->plan, input->n_out, TP_F32, &overflow);
         } else {
             a->dx[slot] = tp_arena_f32(s->arena, input->err) + (size_t)s->first * input->n_out;
         }

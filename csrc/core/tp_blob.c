@@ -4,10 +4,11 @@
 #include "tp_state.h"
 
 enum {
-    TP_BLOB_VERSION = 1 << 16,  /* major << 16 | minor: a reader accepts its own major */
+    TP_BLOB_VERSION = 1 << 16 | 1, /* major << 16 | minor: a reader accepts its own major */
     TP_BLOB_HEADER = 24,        /* magic 8, version, length, sections, crc */
     TP_BLOB_CRC_AT = 20,
-    TP_BLOB_NODE = 100,
+    TP_BLOB_NODE = 108,         /* bytes of a node record */
+    TP_BLOB_NODE_MIN = 100,     /* of version 1.0: without scale and zero */
     TP_BLOB_MODEL_HEAD = 32,
     TP_BLOB_TENSOR = 84,
     TP_BLOB_NAME = TP_NAME_BYTES + 16,
@@ -89,7 +90,7 @@ static tp_status tp_blob_check(tp_blob *blob) {
     if (end != blob->length) { return TP_E_BLOB; }
     if (tp_blob_section(blob, "MODL", &data, &length) != TP_OK || data == NULL || length < TP_BLOB_MODEL_HEAD) { return TP_E_BLOB; }
     blob->n_nodes = tp_blob_u32(data);
-    if (blob->n_nodes == 0 || blob->n_nodes > TP_MAX_NODES || tp_blob_u32(data + 4) < TP_BLOB_NODE || tp_blob_u32(data + 4) > 4096 ||
+    if (blob->n_nodes == 0 || blob->n_nodes > TP_MAX_NODES || tp_blob_u32(data + 4) < TP_BLOB_NODE_MIN || tp_blob_u32(data + 4) > 4096 ||
         length != TP_BLOB_MODEL_HEAD + blob->n_nodes * tp_blob_u32(data + 4)) {
         return TP_E_BLOB;
     }
@@ -127,8 +128,8 @@ TP_COLD tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length) 
 }
 
 /* The words of a node record after its name, in file order. */
-static void tp_blob_node_words(const tp_node *node, uint32_t word[17]) {
-    TP_MEMCPY(word, &node->op, 17 * sizeof(uint32_t));
+static void tp_blob_node_words(const tp_node *node, uint32_t word[19]) {
+    TP_MEMCPY(word, &node->op, 19 * sizeof(uint32_t));
 }
 
 _Static_assert(sizeof(tp_node) == TP_BLOB_NODE, "node records are stored field by field in declaration order");
@@ -148,7 +149,8 @@ TP_COLD tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t ca
     model->input = (tp_shape){tp_blob_u32(data + 20), tp_blob_u32(data + 24), tp_blob_u32(data + 28), tp_blob_u32(data + 16)};
     for (uint32_t i = 0; i < blob->n_nodes; i++) {
         const uint8_t *record = data + TP_BLOB_MODEL_HEAD + (size_t)i * stride;
-        TP_MEMCPY(&nodes[i], record, TP_BLOB_NODE);
+        TP_MEMSET(&nodes[i], 0, sizeof nodes[i]);
+        TP_MEMCPY(&nodes[i], record, tp_min_u32(stride, TP_BLOB_NODE));
         nodes[i].name[TP_NAME_BYTES - 1] = 0;
     }
     return TP_OK;
@@ -181,14 +183,6 @@ static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, cons
     return NULL;
 }
 
-/* Floats of unaligned bytes, all finite? */
-static TP_COLD bool tp_blob_finite(const uint8_t *data, const tp_tensor *t) {
-    for (uint32_t i = 0; t->dtype == TP_F32 && i < t->bytes; i += 4) {
-        if ((tp_blob_u32(data + i) & 0x7f800000u) == 0x7f800000u) { return false; }
-    }
-    return true;
-}
-
 /* Visits every tensor of the net; `copy` false only checks. */
 static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
     char name[TP_NAME_BYTES + 16];
@@ -201,7 +195,7 @@ static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint3
             if ((flags & TP_BLOB_PARTIAL) == 0) { return TP_E_MISMATCH; }
             continue;
         }
-        if (!tp_blob_finite(from, &t)) { return TP_E_DATA; }
+        if (!tp_net_sane(net, i, from)) { return TP_E_DATA; }
         if (copy) { TP_MEMCPY(to, from, t.bytes); }
         *loaded += 1u;
     }
@@ -285,10 +279,10 @@ static void tp_blob_put_model(tp_blob_writer *w, const tp_plan *plan) {
     uint32_t head[8] = {plan->n_nodes, TP_BLOB_NODE, plan->loss, plan->input_dtype, plan->input.rank, plan->input.h, plan->input.w, plan->input.c};
     for (uint32_t i = 0; i < 8; i++) { tp_blob_put_u32(w, head[i]); }
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        uint32_t word[17];
+        uint32_t word[19];
         tp_blob_put_name(w, plan->node[i].node.name, TP_NAME_BYTES);
         tp_blob_node_words(&plan->node[i].node, word);
-        for (uint32_t j = 0; j < 17; j++) { tp_blob_put_u32(w, word[j]); }
+        for (uint32_t j = 0; j < 19; j++) { tp_blob_put_u32(w, word[j]); }
     }
     tp_blob_end(w);
 }

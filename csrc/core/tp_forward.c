@@ -6,10 +6,15 @@
 /* Elements of one sample of a node's output, or of the input. */
 TP_INLINE uint32_t tp_step_elements(const tp_step *s, int32_t index) { return index == TP_INPUT ? s->plan->n_in : s->plan->node[index].n_out; }
 
+/* Bytes of one sample of that. */
+TP_INLINE uint32_t tp_step_bytes(const tp_step *s, int32_t index) {
+    return tp_step_elements(s, index) * tp_dtype_bytes(index == TP_INPUT ? s->plan->input_dtype : s->plan->node[index].dtype);
+}
+
 /* Output of a node (or the input) for the samples of this pass. */
-TP_INLINE const float *tp_step_act(const tp_step *s, int32_t index) {
-    if (index == TP_INPUT || s->plan->node[index].act == TP_ACT_INPUT) { return s->x + (size_t)s->first * s->plan->n_in; }
-    return tp_arena_f32(s->arena, s->plan->node[index].act) + (size_t)s->first * s->plan->node[index].n_out;
+TP_INLINE const void *tp_step_act(const tp_step *s, int32_t index) {
+    const uint8_t *from = index == TP_INPUT || s->plan->node[index].act == TP_ACT_INPUT ? s->x : s->arena + s->plan->node[index].act;
+    return from + (size_t)s->first * tp_step_bytes(s, index);
 }
 
 static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32_t thread) {
@@ -25,8 +30,10 @@ static void tp_step_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
         a->x[slot] = tp_step_act(s, p->node.in[slot]);
         a->n_x[slot] = tp_step_elements(s, p->node.in[slot]);
+        a->x_bytes[slot] = tp_step_bytes(s, p->node.in[slot]);
     }
-    a->y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
+    a->y_bytes = p->n_out * tp_dtype_bytes(p->dtype);
+    a->y = p->act == TP_ACT_INPUT ? NULL : s->arena + p->act + (size_t)s->first * a->y_bytes;
     a->scratch = tp_step_scratch(s, p, 0);
 }
 
@@ -133,7 +140,7 @@ static TP_NOINLINE bool tp_step_samples(tp_step *s, tp_work *work, uint32_t time
 static bool tp_forward(tp_step *s) {
     for (; s->node < s->plan->n_nodes; s->node++) {
         const tp_plan_node *p = &s->plan->node[s->node];
-        if (p->act == TP_ACT_INPUT) { continue; } /* a view of the sample */
+        if (p->act == TP_ACT_INPUT || p->folded != 0) { continue; } /* a view of the sample; done by the node before */
         tp_pass a;
         tp_step_pass(&a, s, s->node);
         tp_work work = {s, p, &a, tp_layer_find(p->node.op)->forward, 0, a.n, tp_step_parts(s, a.n, (uint64_t)p->macs_forward * a.n)};
@@ -154,23 +161,31 @@ static void tp_step_open(tp_step *s, const tp_net *net) {
     s->left = TP_BUDGET_ALL;
 }
 
-static TP_NOINLINE tp_status tp_forward_check(const tp_net *net, const float *x, uint32_t n) {
+/* Bytes of one sample of the input. */
+TP_INLINE uint32_t tp_input_bytes(const tp_plan *plan) { return plan->n_in * tp_dtype_bytes(plan->input_dtype); }
+
+/* Any byte is a number; floats may not be. */
+static bool tp_input_ok(const tp_net *net, const void *x) {
+    return net->plan->input_dtype != TP_F32 || TP_CALL(net->kernels, finite_f32)((const float *)x, net->plan->n_in);
+}
+
+static TP_NOINLINE tp_status tp_forward_check(const tp_net *net, const uint8_t *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
-        if (!TP_CALL(net->kernels, finite_f32)(x + (size_t)i * net->plan->n_in, net->plan->n_in)) { return TP_E_DATA; }
+        if (!tp_input_ok(net, x + (size_t)i * tp_input_bytes(net->plan))) { return TP_E_DATA; }
     }
     return TP_OK;
 }
 
-static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const float *x, uint32_t n, float *out) {
+static TP_NOINLINE tp_status tp_forward_samples(tp_net *net, const uint8_t *x, uint32_t n, float *out) {
     const tp_plan *plan = net->plan;
     tp_step *s = &net->step;
     tp_step_open(s, net);
     tp_status status = tp_forward_check(net, x, n);
     for (uint32_t at = 0; at < n && status == TP_OK; at += s->n) {
-        s->x = x + (size_t)at * plan->n_in;
+        s->x = x + (size_t)at * tp_input_bytes(plan);
         s->n = tp_min_u32(plan->options.samples, n - at);
         (void)tp_forward(s);
-        const float *y = tp_step_act(s, (int32_t)plan->n_nodes - 1);
+        const void *y = tp_step_act(s, (int32_t)plan->n_nodes - 1);
         TP_MEMCPY(out + (size_t)at * plan->n_out, y, (size_t)s->n * plan->n_out * sizeof(float));
     }
     return status;
@@ -181,7 +196,7 @@ tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *ou
     if (idle != TP_OK) { return idle; }
     if (x == NULL || out == NULL) { return TP_E_ARG; }
     tp_control control = tp_net_enter(net);
-    tp_status status = tp_forward_samples(net, (const float *)x, n, out);
+    tp_status status = tp_forward_samples(net, (const uint8_t *)x, n, out);
     tp_control_leave(control);
     return status;
 }

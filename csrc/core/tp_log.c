@@ -27,11 +27,12 @@ _Static_assert(sizeof(tp_log_entry) == 32, "the log is a file format");
 
 static const uint64_t tp_log_seed = 0xcbf29ce484222325u;
 
-/* FNV-1a over 32-bit words. bytes: a multiple of 4. */
+/* FNV-1a over 32-bit words, the last one filled up with zeros. */
 static TP_NOINLINE uint64_t tp_log_hash(uint64_t hash, const void *from, uint32_t bytes) {
     const uint8_t *b = (const uint8_t *)from;
-    for (uint32_t i = 0, word; i < bytes; i += 4) {
-        TP_MEMCPY(&word, b + i, 4);
+    for (uint32_t i = 0; i < bytes; i += 4) {
+        uint32_t word = 0;
+        TP_MEMCPY(&word, b + i, tp_min_u32(bytes - i, 4u));
         hash = (hash ^ word) * 0x100000001b3u;
     }
     return hash;

@@ -91,7 +91,7 @@ tp_status tp_net_reset_state(tp_net *net) {
     return TP_OK;
 }
 
-static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", "", ""}, {".gamma", ".beta", ".mean", ".variance"}};
+static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", ".scale", ".requant"}, {".gamma", ".beta", ".mean", ".variance"}};
 
 static void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_BYTES + 16]) {
     const char *suffix = tp_tensor_suffix[p->layer == TP_NO_OFFSET ? 1 : 0][t];
@@ -115,6 +115,31 @@ tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, ch
         return TP_OK;
     }
     return TP_E_ARG;
+}
+
+/* Would these bytes, which need no alignment, be values of parameter tensor `index`? Floats are finite. */
+static TP_COLD bool tp_net_sane(const tp_net *net, uint32_t index, const uint8_t *bytes) {
+    const tp_plan_node *p = net->plan->node;
+    for (; index >= p->n_tensors; p++) { index -= p->n_tensors; }
+    const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    bool sane = ops->sane == NULL || ops->sane(p, index, bytes);
+    for (uint32_t i = 0; p->tensor[index].dtype == TP_F32 && i < p->tensor[index].bytes; i += 4) {
+        float value;
+        TP_MEMCPY(&value, bytes + i, 4);
+        sane = sane && tp_finite(value);
+    }
+    return sane;
+}
+
+TP_COLD tp_status tp_net_write(tp_net *net, uint32_t index, const void *from) {
+    tp_tensor t;
+    void *to;
+    tp_status status = tp_net_idle(net);
+    if (status == TP_OK) { status = from == NULL ? TP_E_ARG : tp_net_tensor(net, index, &t, NULL, &to); }
+    if (status != TP_OK) { return status; }
+    if (!tp_net_sane(net, index, (const uint8_t *)from)) { return TP_E_DATA; }
+    TP_MEMCPY(to, from, t.bytes);
+    return TP_OK;
 }
 
 float tp_net_lr(const tp_net *net) {

@@ -13,6 +13,27 @@ static tp_shape tp_plan_shape_of(const tp_plan *plan, int32_t input) {
     return input == TP_INPUT ? plan->input : plan->node[input].out;
 }
 
+static uint32_t tp_plan_dtype_of(const tp_plan *plan, int32_t input) {
+    return input == TP_INPUT ? plan->input_dtype : plan->node[input].dtype;
+}
+
+/* Types, scales and zeros of a node's inputs and output. */
+static tp_status tp_plan_types(const tp_plan *plan, tp_plan_node *p, const tp_layer_ops *ops) {
+    bool any = (ops->flags & TP_LAYER_ANY) != 0, same = (ops->flags & TP_LAYER_SAME) != 0 || any, scaled = p->node.scale != 0.0f;
+    for (uint32_t slot = 0; slot < ops->inputs; slot++) {
+        int32_t in = p->node.in[slot];
+        uint32_t dtype = tp_plan_dtype_of(plan, in);
+        bool bytes = in == TP_INPUT && dtype == TP_S8 && (ops->flags & TP_LAYER_INPUT_S8) != 0;
+        if (!any && !bytes && dtype != ((ops->flags & TP_LAYER_X_S8) != 0 ? TP_S8 : TP_F32)) { return TP_E_MODEL; }
+        if (in != TP_INPUT) { p->xq[slot] = plan->node[in].yq; }
+    }
+    p->dtype = any ? tp_plan_dtype_of(plan, p->node.in[0]) : (ops->flags & TP_LAYER_Y_S8) != 0 ? TP_S8 : TP_F32;
+    p->yq = same ? p->xq[0] : (tp_quant){p->node.scale, p->node.zero};
+    bool sane = p->yq.scale > 0.0f && tp_finite(p->yq.scale) && p->yq.zero >= -128 && p->yq.zero <= 127;
+    if (scaled && (p->yq.scale != p->node.scale || p->yq.zero != p->node.zero)) { return TP_E_MODEL; }
+    return p->dtype == TP_S8 ? (sane ? TP_OK : TP_E_MODEL) : scaled ? TP_E_MODEL : TP_OK;
+}
+
 /* How often node i is read; the output counts as read by the loss. */
 static uint32_t tp_plan_readers(const tp_plan *plan, uint32_t i) {
     uint32_t readers = i + 1u == plan->n_nodes ? 1u : 0u;
@@ -48,7 +69,8 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     }
     p->in = tp_plan_shape_of(plan, p->node.in[0]);
     tp_shape in1 = ops->inputs > 1 ? tp_plan_shape_of(plan, p->node.in[1]) : p->in;
-    status = ops->shape(p, &in1);
+    status = tp_plan_types(plan, p, ops);
+    if (status == TP_OK) { status = ops->shape(p, &in1); }
     if (status != TP_OK) { return status; }
     bool overflow = false;
     p->n_out = tp_mul(tp_mul(p->out.h, p->out.w, &overflow), p->out.c, &overflow);
@@ -163,7 +185,8 @@ static void tp_plan_share(tp_plan *plan) {
         p->act_owner = p->err_owner = i;
         tp_plan_lifetime_act(plan, i);
         tp_plan_lifetime_err(plan, i);
-        if (in == TP_INPUT && (flags & TP_LAYER_VIEW) != 0) { p->act = TP_ACT_INPUT; }
+        bool bytes = plan->input_dtype == TP_S8 && (flags & TP_LAYER_INPUT_S8) != 0;
+        if (in == TP_INPUT && ((flags & TP_LAYER_VIEW) != 0 || bytes)) { p->act = TP_ACT_INPUT; }
         if (in < 0 || (flags & (TP_LAYER_VIEW | TP_LAYER_IN_PLACE)) == 0 || tp_plan_readers(plan, (uint32_t)in) != 1) { continue; }
         tp_plan_node *before = &plan->node[in];
         bool view = (flags & TP_LAYER_VIEW) != 0;
@@ -174,6 +197,16 @@ static void tp_plan_share(tp_plan *plan) {
             tp_plan_node *owner = &plan->node[p->act_owner];
             owner->act_to = tp_max_u32(owner->act_to, p->act_to);
         }
+    }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) { /* a clamp in place behind an op that clamps anyway */
+        tp_plan_node *p = &plan->node[i];
+        int32_t in = p->node.in[0];
+        if ((tp_layer_find(p->node.op)->flags & TP_LAYER_CLAMPS) == 0 || p->act_owner == i || in < 0) { continue; }
+        tp_plan_node *before = &plan->node[in];
+        if ((tp_layer_find(before->node.op)->flags & TP_LAYER_CLAMPED) == 0) { continue; }
+        before->fixed[0] = p->fixed[0];
+        before->fixed[1] = p->fixed[1];
+        p->folded = 1;
     }
     /* the error of an in-place node's input takes over the buffer of its own error, so owners are the later nodes */
     for (uint32_t i = plan->n_nodes; i-- > 0;) {
@@ -194,15 +227,15 @@ typedef struct tp_buffer {
 } tp_buffer;
 
 /* Bytes of that many elements of every sample worked on together. */
-static uint32_t tp_plan_elements(const tp_plan *plan, uint32_t n, bool *overflow) {
-    return tp_align_up(tp_mul(tp_mul(n, 4, overflow), plan->options.samples, overflow), TP_ALIGN, overflow);
+static uint32_t tp_plan_elements(const tp_plan *plan, uint32_t n, uint32_t dtype, bool *overflow) {
+    return tp_align_up(tp_mul(tp_mul(n, tp_dtype_bytes(dtype), overflow), plan->options.samples, overflow), TP_ALIGN, overflow);
 }
 
 /* Buffer number b of the plan (2 a node); false: shared, or never needed. */
 static bool tp_plan_buffer(tp_plan *plan, uint32_t b, tp_buffer *out) {
     tp_plan_node *p = &plan->node[b / 2u];
     bool overflow = false;
-    out->bytes = tp_plan_elements(plan, p->n_out, &overflow);
+    out->bytes = tp_plan_elements(plan, p->n_out, (b & 1u) == 0 ? p->dtype : (uint32_t)TP_F32, &overflow); /* errors are floats */
     if ((b & 1u) == 0) {
         *out = (tp_buffer){&p->act, out->bytes, p->act_from, p->act_to};
         return p->act != TP_ACT_INPUT && p->act_owner == b / 2u;
@@ -261,7 +294,8 @@ static void tp_plan_parameters(tp_plan *plan, uint32_t *at, bool *overflow) {
         for (uint32_t t = 0; t < p->n_tensors; t++) {
             p->tensor[t].offset = *at;
             *at = tp_align_up(tp_sum(*at, p->tensor[t].bytes, overflow), TP_ALIGN, overflow);
-            plan->n_params += p->tensor[t].bytes / tp_dtype_bytes(p->tensor[t].dtype);
+            bool constant = p->layer != TP_NO_OFFSET && t > 1; /* scales of int8 */
+            plan->n_params += constant ? 0u : p->tensor[t].bytes / tp_dtype_bytes(p->tensor[t].dtype);
         }
     }
     plan->params_bytes = *at - plan->params_at;
@@ -296,6 +330,11 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
             uint32_t words = optim->words(p->rows, p->row_len, tp_plan_bias(p), overflow);
             *at = tp_sum(*at, tp_mul(words, 4, overflow), overflow);
         }
+        const tp_layer_ops *ops = tp_layer_find(p->node.op);
+        if (p->trainable != 0 && ops->state_words != NULL) {
+            p->optim = *at;
+            *at = tp_sum(*at, tp_mul(ops->state_words(plan, p), 4, overflow), overflow);
+        }
     }
     plan->state_bytes = *at - plan->state_at;
     /* no state, but small: in the gap before the next region */
@@ -329,7 +368,7 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
         uint32_t own = p->scratch;
         if (p->trainable != 0) {
-            bool at_once = direct && p->layer != TP_NO_OFFSET && (ops->fused != NULL || plan->options.packing != 0);
+            bool at_once = direct && p->layer != TP_NO_OFFSET && ops->update == NULL && (ops->fused != NULL || plan->options.packing != 0);
             uint32_t rows = plan->recipe.batch == 1 && !at_once ? tp_plan_gradient_block(plan, p) : 0u;
             own = tp_sum(own, tp_plan_marks(p, overflow), overflow);
             own = tp_sum(own, tp_mul(tp_mul(rows, p->row_len, overflow), 4, overflow), overflow);
@@ -340,7 +379,7 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         p->scratch = tp_align_up(own, TP_ALIGN, overflow);
         uint32_t end = tp_mul(p->scratch, plan->options.threads, overflow);
         for (uint32_t slot = 0; slot < 2; slot++) {
-            if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, overflow), overflow); }
+            if (p->adds_dx[slot] != 0) { end = tp_sum(end, tp_plan_elements(plan, plan->node[p->node.in[slot]].n_out, TP_F32, overflow), overflow); }
         }
         plan->scratch_bytes = tp_max_u32(plan->scratch_bytes, end);
     }
@@ -375,7 +414,7 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     uint32_t n_in = tp_mul(tp_mul(in->h, in->w, &overflow), in->c, &overflow);
     bool ranked = in->rank >= 1 && in->rank <= 3 && (in->rank == 3 || in->h == 1) && (in->rank >= 2 || in->w == 1);
     if (overflow || tp_mul(n_in, 4, &overflow) == 0 || overflow || !ranked) { return TP_E_SHAPE; }
-    if (model->input_dtype != TP_F32) { return TP_E_MODEL; }
+    if (model->input_dtype != TP_F32 && model->input_dtype != TP_S8) { return TP_E_MODEL; }
     if (tp_loss_find(model->loss) == NULL) { return tp_row_status(TP_LIST_LOSS, model->loss, TP_E_MODEL); }
     plan->input = *in;
     plan->n_in = n_in;
@@ -393,7 +432,14 @@ static tp_status tp_plan_model(tp_plan *plan, const tp_model *model, uint32_t *w
     }
     *where = model->n_nodes;
     plan->n_out = plan->node[model->n_nodes - 1u].n_out;
-    return TP_OK;
+    return plan->node[model->n_nodes - 1u].dtype == TP_F32 ? TP_OK : TP_E_MODEL; /* losses are of floats: dequantize */
+}
+
+/* What trains without float weights knows plain SGD only. */
+static bool tp_plan_optimizer_ok(const tp_plan *plan) {
+    bool plain = tp_optim_find(plan->recipe.optimizer)->plain, ok = true;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) { ok = ok && (plain || plan->node[i].trainable == 0 || tp_layer_find(plan->node[i].node.op)->update == NULL); }
+    return ok;
 }
 
 static bool tp_plan_options_ok(const tp_plan_options *o) {
@@ -426,6 +472,12 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
     }
     bool overflow = false;
     tp_plan_backward(plan);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        *where = i;
+        if ((plan->node[i].needs_dx[0] | plan->node[i].needs_dx[1]) != 0 && tp_layer_find(plan->node[i].node.op)->errors == NULL) { return TP_E_MODEL; }
+    }
+    *where = plan->n_nodes;
+    if (recipe != NULL && !tp_plan_optimizer_ok(plan)) { return TP_E_RECIPE; }
     tp_plan_layers(plan, &overflow);
     return overflow ? TP_E_LIMIT : tp_plan_regions(plan);
 }

@@ -8,12 +8,12 @@ tp_status tp_net_forward_begin(tp_net *net, const void *x, const float **y) {
     if (status != TP_OK) { return status; }
     if (x == NULL || y == NULL) { return TP_E_ARG; }
     tp_control control = tp_net_enter(net);
-    status = tp_forward_check(net, (const float *)x, 1);
+    status = tp_forward_check(net, (const uint8_t *)x, 1);
     tp_control_leave(control);
     if (status != TP_OK) { return status; }
     tp_step *s = &net->step;
     tp_step_open(s, net);
-    s->x = (const float *)x;
+    s->x = (const uint8_t *)x;
     s->phase = TP_STEP_FORWARD;
     *y = tp_step_act(s, (int32_t)net->plan->n_nodes - 1);
     return TP_OK;

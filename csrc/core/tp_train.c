@@ -8,9 +8,9 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     const tp_plan *plan = net->plan;
     const tp_loss_ops *loss = tp_loss_find(plan->loss);
     if (b == NULL || b->n == 0 || b->x == NULL || (loss->labels ? b->label == NULL : b->target == NULL)) { return TP_E_ARG; }
-    const float *x = (const float *)b->x;
+    const uint8_t *x = (const uint8_t *)b->x;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!TP_CALL(net->kernels, finite_f32)(x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
+        if (!tp_input_ok(net, x + (size_t)i * tp_input_bytes(plan))) { return TP_E_DATA; }
         if (loss->labels) {
             if (b->label[i] >= plan->n_out) { return TP_E_LABEL; }
             continue;
@@ -28,7 +28,7 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
 static void tp_train_group(tp_step *s, uint32_t at) {
     s->at = at;
     s->group = tp_min_u32(s->plan->options.samples, s->batch.n - at);
-    s->x = (const float *)s->batch.x + (size_t)at * s->plan->n_in;
+    s->x = (const uint8_t *)s->batch.x + (size_t)at * tp_input_bytes(s->plan);
     s->first = 0;
     s->n = s->group;
 }

@@ -9,6 +9,11 @@ static bool tp_update_is_plain(const tp_plan *plan) { return tp_optim_find(plan-
 /* Row `row` of a node's parameters, or its bias (row == rows). */
 static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
     const tp_recipe *r = &s->plan->recipe;
+    const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    if (ops->update != NULL) {
+        ops->update(s, p, row, g);
+        return;
+    }
     bool bias = row == p->rows;
     tp_update u;
     u.k = s->k;
@@ -80,7 +85,7 @@ static void tp_update_blocks(const tp_step *s, const tp_plan_node *p, const tp_p
  * to come. */
 static void tp_update_weights(const tp_step *s, const tp_plan_node *p, const tp_pass *pass, uint32_t first, uint32_t rows) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
-    if (s->direct && p->layer != TP_NO_OFFSET) {
+    if (s->direct && p->layer != TP_NO_OFFSET && ops->update == NULL) {
         ops->gradient(s, p, pass, NULL, -s->lr_batch, first, rows);
         return;
     }

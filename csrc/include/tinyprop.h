@@ -112,7 +112,9 @@ typedef struct tp_node {
     uint32_t pad[4];          /* TP_PAD_EXPLICIT: top, bottom, left, right, each below the kernel */
     uint32_t groups;          /* conv2d, conv1d: divides c_in and units; 0 means 1 */
     uint32_t init;            /* tp_init, weight layers */
-    float param;              /* leaky_relu: slope, dropout: rate, both in [0, 1); batch_norm: epsilon > 0 */
+    float param;              /* leaky_relu: slope, dropout: rate, both in [0, 1); batch_norm: epsilon > 0; clamp_s8: upper bound */
+    float scale;              /* ops that give int8: a real value is scale * (q - zero), scale > 0. 0: as the input's */
+    int32_t zero;             /* -128 .. 127 */
 } tp_node;
 
 /* Losses (wire ids): 1 softmax cross-entropy (labels), 2 binary cross-entropy on logits (targets in
@@ -121,7 +123,7 @@ typedef struct tp_model {
     const tp_node *nodes;
     uint32_t n_nodes; /* the last node is the output */
     tp_shape input;
-    uint32_t input_dtype; /* tp_dtype; TP_F32 for now */
+    uint32_t input_dtype; /* TP_F32; TP_S8: only quantize nodes read the input, whose scale and zero it then has */
     uint32_t loss;        /* wire id of the loss list */
 } tp_model;
 
@@ -178,6 +180,12 @@ typedef struct tp_policy_params {
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
 } tp_policy_params;
 
+/* Int8 weights move by whole steps. Default: rounded at random, so that on average nothing is lost, by a gradient scaled to the
+ * quantised weights (Lin et al. 2022). docs/INT8.md */
+#define TP_INT8_NEAREST 1u  /* rounded to the nearest: small updates are lost */
+#define TP_INT8_RESIDUAL 2u /* what rounding leaves goes to the next weight of the row; one float a row is kept */
+#define TP_INT8_UNSCALED 4u /* the gradient of the quantised weights as it is */
+
 #define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
 #define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference
                               * nets keep denormals */
@@ -190,8 +198,8 @@ typedef struct tp_recipe {
     float lr;           /* > 0 */
     float momentum;     /* 0 <= mu < 1, momentum optimizer */
     float weight_decay; /* >= 0, decoupled: w -= lr * weight_decay * w, rows only when updated, biases and norms never */
-    uint32_t reserved;  /* 0 */
-    uint64_t seed; /* init, dropout, shuffle */
+    uint32_t int8;      /* TP_INT8_*: how int8 weights are updated */
+    uint64_t seed; /* init, dropout, shuffle, rounding of int8 weights */
     tp_schedule schedule;
     tp_policy_params policy_params;
 } tp_recipe;
@@ -224,10 +232,20 @@ typedef struct tp_plan_options {
     uint32_t packing; /* 1: scratch in which SIMD kernels lay out inputs and weights their way */
 } tp_plan_options;
 
+/* Real value of an int8 q: scale * (q - zero). */
+typedef struct tp_quant {
+    float scale;
+    int32_t zero;
+} tp_quant;
+
 /* What the plan knows of one node. Offsets are bytes from the arena's start. */
 typedef struct tp_plan_node {
     tp_node node;
     tp_shape in, out;              /* shapes of the first input and of the output */
+    uint32_t dtype;                /* of the output: TP_F32 or TP_S8 */
+    tp_quant xq[2], yq;            /* of inputs and output that are int8 */
+    int32_t fixed[6];              /* constants of the int8 op, from those */
+    uint32_t folded;               /* 1: forward, the node before does its work */
     uint32_t pad_top, pad_left;    /* resolved padding */
     uint32_t n_out;                /* elements of the output */
     uint32_t act;                  /* output of this node; TP_ACT_INPUT: a view of the sample */
@@ -330,7 +348,7 @@ typedef struct tp_step {
     const tp_plan *plan;
     const tp_kernels *k;
     uint8_t *arena;
-    const float *x;      /* the samples worked on together */
+    const uint8_t *x;    /* the samples worked on together */
     uint32_t first, n;   /* which of them this pass is about */
     struct tp_stats *stats; /* may be NULL */
     uint64_t sample;     /* number of x[0] since the start of training: counter of the dropout stream */
@@ -402,9 +420,12 @@ tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
 tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
-/* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias, .gamma, .beta, .mean
+/* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias; int8: .scale, .requant; .gamma, .beta, .mean
  * or .variance) and its memory, which may be written between steps; each output may be NULL. TP_E_ARG past the last. */
 tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data);
+/* Replaces parameter tensor `index` by what lies in `from` (tensor.bytes, in its type). TP_E_ARG past the last; TP_E_DATA: not finite, a
+ * scale that is not above 0, a .requant that no scales give. */
+tp_status tp_net_write(tp_net *net, uint32_t index, const void *from);
 /* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);
 /* Marks the begin/end of an epoch: counts it, runs the policy's hooks (TP_MAX_EPOCH restarts Ymax). Training works without

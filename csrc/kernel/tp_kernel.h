@@ -14,6 +14,20 @@ typedef struct tp_conv {
     uint32_t groups;
 } tp_conv;
 
+/* From int32 sums to int8 outputs (docs/NUMERICS.md, int8): per output channel a multiplier, 0 .. INT32_MAX, and a shift, -31 .. 30;
+ * the zero points; lo <= hi, both in -128 .. 127. */
+typedef struct tp_requant {
+    const int32_t *multiplier, *shift;
+    int32_t x_zero, y_zero, lo, hi;
+} tp_requant;
+
+/* y = the sum of two tensors of other scales: their terms carry 20 more bits. Multipliers and shifts as in tp_requant. */
+typedef struct tp_add_s8 {
+    int32_t a_zero, b_zero, y_zero;
+    int32_t a_multiplier, b_multiplier, y_multiplier;
+    int32_t a_shift, b_shift, y_shift;
+} tp_add_s8;
+
 /* With one instruction set a call is direct, the table but a name, and kernels that nothing calls are dropped. */
 #if defined(TP_STATIC_ISA) && TP_CAT(TP_STATIC_, TP_STATIC_ISA) != TP_STATIC_all
 #define TP_KERNELS_DIRECT 1
@@ -48,6 +62,37 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     }
     uint64_t words = padded + (beside > input_lists ? beside : input_lists) + 64u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
+
+/* The same for int8: some columns of the input around one row of outputs as int16, padded, with room to read on; or what CMSIS-NN wants. */
+#define TP_S8_COLUMNS 8u   /* outputs worked on together */
+#define TP_S8_CHANNELS 64u /* of a depthwise convolution */
+TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
+    uint64_t taps = (uint64_t)g->kh * g->kw, columns = tp_min_u32(g->ow, TP_S8_COLUMNS), channels = g->c_in;
+    uint64_t cmsis = 4u * ((taps * channels + 7u) / 8u * 8u);
+    if (g->kh == 1u && g->kw == 1u) { columns = TP_S8_COLUMNS; } /* a map may be one long row */
+    if (g->groups > 1u) {
+        cmsis = taps * (2u * channels > 496u ? 2u * channels : 496u);
+        channels = channels < TP_S8_CHANNELS ? channels : TP_S8_CHANNELS;
+    }
+    uint64_t strip = 2u * g->kh * ((columns - 1u) * g->sw + g->kw) * channels;
+    uint64_t words = ((strip > cmsis ? strip : cmsis) + 3u) / 4u + 64u;
+    return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
+
+/* a b / 2^31, to nearest, half up. */
+TP_INLINE int32_t tp_mul_high(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31); }
+
+/* a / 2^n, to nearest, half away from zero; n = 0 .. 31. */
+TP_INLINE int32_t tp_divide_pot(int32_t a, uint32_t n) {
+    int32_t mask = (int32_t)((1u << n) - 1u);
+    return (a >> n) + ((a & mask) > (mask >> 1) + (a < 0 ? 1 : 0) ? 1 : 0);
+}
+
+/* a times multiplier / 2^31 times 2^shift, rounded twice. */
+TP_INLINE int32_t tp_requantize(int32_t a, int32_t multiplier, int32_t shift) {
+    uint32_t left = shift > 0 ? (uint32_t)shift : 0u, right = shift > 0 ? 0u : (uint32_t)-shift;
+    return tp_divide_pot(tp_mul_high((int32_t)((uint32_t)a << left), multiplier), right);
 }
 
 /* Code between BEGIN and END is compiled for that target, without flags on the command line. */

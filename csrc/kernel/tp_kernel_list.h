@@ -62,4 +62,25 @@ TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, uint32_t n, float *dx, const flo
 TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, uint32_t n, float *grad, float *w, float c, const float *x, const float *d, uint32_t first, uint32_t rows, bool zeros, uint32_t *scratch))
 /* any[c] != 0 iff some x[p][c] is not a zero */
 TP_KERNEL(channel_any_f32, void, (uint32_t *any, const float *x, uint32_t positions, uint32_t channels))
+/* int8 as in TensorFlow Lite, exact: y = clamp(requantize(b + sum (x - x_zero) w) + y_zero), sums in int32 that wrap */
+TP_KERNEL(dense_s8, void, (int8_t *y, const int8_t *w, const int8_t *x, const int32_t *b, const tp_requant *q, uint32_t n_out, uint32_t n_in, uint32_t n))
+/* groups = 1, W [out][kh][kw][in]; padding adds nothing. scratch: tp_conv_s8_scratch(g) words, or NULL: the form that needs none */
+TP_KERNEL(conv_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q, uint32_t *scratch))
+/* groups = c_in, W [kh][kw][out]; output channel o reads input channel o / (c_out / c_in) */
+TP_KERNEL(depthwise_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q, uint32_t *scratch))
+TP_KERNEL(clamp_s8, void, (int8_t *y, const int8_t *x, int32_t lo, int32_t hi, uint32_t n))
+/* y = clamp(requantize(requantize((a - a_zero) << 20) + requantize((b - b_zero) << 20)) + y_zero) */
+TP_KERNEL(add_s8, void, (int8_t *y, const int8_t *a, const int8_t *b, const tp_add_s8 *q, uint32_t n))
+/* y = clamp(round(x / scale) + zero), half away from zero; NaN becomes 127. x = scale (y - zero) */
+TP_KERNEL(quantize_s8, void, (int8_t *y, const float *x, float scale, int32_t zero, uint32_t n))
+TP_KERNEL(dequantize_s8, void, (float *y, const int8_t *x, float scale, int32_t zero, uint32_t n))
+/* d = lo < y < hi ? d : 0; returns sum |d| of the result, P = 8 */
+TP_KERNEL(clamp_back_s8, float, (float *d, const int8_t *y, int32_t lo, int32_t hi, uint32_t n))
+/* errors through int8 weights, scale[o] that of W's channel: e = d scale[o], rounded; dx = sum of fma(e, w, dx), i or (oy, ox, o)
+ * ascending, + 0. Errors of 0 give nothing. Depthwise too (W as above) */
+TP_KERNEL(dense_dx_s8, void, (float *dx, const float *d, const int8_t *w, const float *scale, uint32_t n_out, uint32_t n_in, uint32_t n))
+TP_KERNEL(conv_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale))
+/* gradient rows first .. first + rows, [out][kh][kw][in/groups]: g = fma(d, x - x_zero, g), samples, then positions ascending, + 0;
+ * rows whose errors are all 0 are left alone. grad points at row `first`. A dense layer is a map of 1 x 1 */
+TP_KERNEL(conv_dw_s8, void, (const tp_conv *g, uint32_t n, float *grad, const int8_t *x, int32_t x_zero, const float *d, uint32_t first, uint32_t rows))
 #endif

@@ -10,7 +10,9 @@ static tp_status tp_add_shape(tp_plan_node *p, const tp_shape *in1) {
 
 static void tp_add_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
-    for (uint32_t i = 0; i < a->n * p->n_out; i++) { a->y[i] = a->x[0][i] + a->x[1][i]; }
+    const float *left = a->x[0], *right = a->x[1];
+    float *y = a->y;
+    for (uint32_t i = 0; i < a->n * p->n_out; i++) { y[i] = left[i] + right[i]; }
 }
 
 static void tp_add_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {

@@ -25,7 +25,8 @@ static void tp_dense_plan(tp_plan_node *p, const tp_plan_options *options, bool 
 static void tp_dense_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]);
     uint32_t first = a->piece, rows = a->pieces > 0 ? a->pieces : p->rows;
-    TP_CALL(s->k, dense_f32)(a->y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);
+    float *y = a->y;
+    TP_CALL(s->k, dense_f32)(y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);
 }
 
 static void tp_dense_bias(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g) { TP_CALL(s->k, add_f32)(g, a->d, p->rows); }

@@ -10,8 +10,8 @@ static tp_status tp_flatten_shape(tp_plan_node *p, const tp_shape *in1) {
 }
 
 static void tp_flatten_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
-    if (a->x[0] != a->y) { TP_MEMCPY(a->y, a->x[0], (size_t)a->n * p->n_out * sizeof(float)); }
+    (void)s, (void)p;
+    if (a->x[0] != a->y) { TP_MEMCPY(a->y, a->x[0], (size_t)a->n * a->y_bytes); }
 }
 
 static void tp_flatten_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
@@ -20,6 +20,6 @@ static void tp_flatten_errors(const tp_step *s, const tp_plan_node *p, const tp_
 }
 
 TP_OPTIONAL tp_layer_ops tp_layer_flatten = {
-    .name = "flatten", .inputs = 1, .flags = TP_LAYER_VIEW | TP_LAYER_IN_PLACE | TP_LAYER_BATCH,
+    .name = "flatten", .inputs = 1, .flags = TP_LAYER_VIEW | TP_LAYER_IN_PLACE | TP_LAYER_BATCH | TP_LAYER_ANY,
     .shape = tp_flatten_shape, .forward = tp_flatten_forward, .errors = tp_flatten_errors,
 };

@@ -11,6 +11,14 @@
 #include "tp_layer_add.c"
 #include "tp_layer_flatten.c"
 #include "tp_layer_dropout.c"
+#include "tp_layer_s8.h"
+#include "tp_layer_quantize.c"
+#include "tp_layer_dense_s8.c"
+#include "tp_layer_conv2d_s8.c"
+#include "tp_layer_clamp_s8.c"
+#include "tp_layer_pool_s8.c"
+#include "tp_layer_add_s8.c"
+#include "tp_layer_softmax_s8.c"
 #endif
 #ifdef TP_LAYER
 TP_LAYER(dense, 1)
@@ -29,4 +37,14 @@ TP_LAYER(batch_norm, 13)
 TP_LAYER(add, 14)
 TP_LAYER(flatten, 15)
 TP_LAYER(dropout, 16)
+TP_LAYER(quantize, 17)
+TP_LAYER(dequantize, 18)
+TP_LAYER(dense_s8, 19)
+TP_LAYER(conv2d_s8, 20)
+TP_LAYER(depthwise_conv2d_s8, 21)
+TP_LAYER(clamp_s8, 22)
+TP_LAYER(max_pool2d_s8, 23)
+TP_LAYER(avg_pool2d_s8, 24)
+TP_LAYER(add_s8, 25)
+TP_LAYER(softmax_s8, 26)
 #endif

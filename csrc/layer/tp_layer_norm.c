@@ -36,10 +36,12 @@ static float *tp_batch_norm_inverse(const tp_step *s, const tp_plan_node *p, con
 static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *beta = tp_tensor_f32(s->arena, &p->tensor[1]);
     const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    const float *x = a->x[0];
+    float *y = a->y;
     for (uint32_t i = 0; i < p->n_out; i += p->in.c) {
         for (uint32_t c = 0; c < p->in.c; c++) {
-            float normal = (a->x[0][i + c] - mean[c]) * inverse[c];
-            a->y[i + c] = gamma[c] * normal + beta[c];
+            float normal = (x[i + c] - mean[c]) * inverse[c];
+            y[i + c] = gamma[c] * normal + beta[c];
         }
     }
 }
@@ -54,10 +56,11 @@ static void tp_batch_norm_errors(const tp_step *s, const tp_plan_node *p, const 
 static void tp_batch_norm_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     (void)c;
     const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    const float *x = a->x[0];
     float *gamma = first == 0 ? g : NULL, *beta = first + rows == 2 ? g + (size_t)(1u - first) * p->in.c : NULL;
     for (uint32_t i = 0; i < p->n_out && gamma != NULL; i += p->in.c) {
         for (uint32_t j = 0; j < p->in.c; j++) {
-            float normal = (a->x[0][i + j] - mean[j]) * inverse[j];
+            float normal = (x[i + j] - mean[j]) * inverse[j];
             gamma[j] += a->d[i + j] * normal;
         }
     }

@@ -41,13 +41,14 @@ static uint32_t tp_pool_argmax(const tp_plan_node *p, const float *x, uint32_t p
 static void tp_max_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
     uint32_t channels = p->in.c;
+    const float *from = a->x[0];
     float *restrict y = a->y;
     for (uint32_t position = 0; position < p->out.h * p->out.w; position++, y += channels) {
         tp_pool_window v = tp_pool_window_at(p, position);
-        const float *first = a->x[0] + (size_t)(v.y0 * p->in.w + v.x0) * channels;
+        const float *first = from + (size_t)(v.y0 * p->in.w + v.x0) * channels;
         for (uint32_t c = 0; c < channels; c++) { y[c] = first[c]; }
         for (uint32_t iy = v.y0; iy < v.y1; iy++) {
-            const float *x = a->x[0] + (size_t)(iy * p->in.w + v.x0) * channels;
+            const float *x = from + (size_t)(iy * p->in.w + v.x0) * channels;
             for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) {
                 for (uint32_t c = 0; c < channels; c++) { y[c] = (x[c] > y[c]) | ((x[c] != x[c]) & (y[c] == y[c])) ? x[c] : y[c]; }
             }
@@ -69,13 +70,14 @@ static void tp_max_pool_errors(const tp_step *s, const tp_plan_node *p, const tp
 static void tp_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     (void)s;
     uint32_t channels = p->in.c;
+    const float *from = a->x[0];
     float *restrict to = a->y;
     for (uint32_t position = 0; position < p->out.h * p->out.w; position++, to += channels) {
         tp_pool_window v = tp_pool_window_at(p, position);
         float count = (float)((v.y1 - v.y0) * (v.x1 - v.x0));
         for (uint32_t c = 0; c < channels; c++) { to[c] = 0.0f; }
         for (uint32_t y = v.y0; y < v.y1; y++) {
-            const float *x = a->x[0] + (size_t)(y * p->in.w + v.x0) * channels;
+            const float *x = from + (size_t)(y * p->in.w + v.x0) * channels;
             for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) {
                 for (uint32_t c = 0; c < channels; c++) { to[c] += x[c]; }
             }
@@ -109,9 +111,10 @@ static tp_status tp_global_avg_pool_shape(tp_plan_node *p, const tp_shape *in1) 
 
 static void tp_global_avg_pool_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     uint32_t positions = p->in.h * p->in.w;
-    TP_MEMSET(a->y, 0, (size_t)p->n_out * sizeof(float));
-    TP_CALL(s->k, channel_sum_f32)(a->y, a->x[0], positions, p->n_out);
-    for (uint32_t c = 0; c < p->n_out; c++) { a->y[c] /= (float)positions; }
+    float *y = a->y;
+    TP_MEMSET(y, 0, (size_t)p->n_out * sizeof(float));
+    TP_CALL(s->k, channel_sum_f32)(y, a->x[0], positions, p->n_out);
+    for (uint32_t c = 0; c < p->n_out; c++) { y[c] /= (float)positions; }
 }
 
 static void tp_global_avg_pool_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {

@@ -5,6 +5,7 @@ import { type ImportedModel, readTflite, type TensorSource } from '../import';
 import { plain } from '../import/tflite';
 import { transposed } from '../import/tflite-ops';
 import { Model } from '../model';
+import type { TensorData } from '../tensor';
 
 function mismatch(message: string, details: Record<string, unknown>): TinypropError {
   return new TinypropError('ERR_TINYPROP_MISMATCH', `tflite: not the file that this model came from: ${message}`, details);
@@ -53,7 +54,7 @@ export function exportTflite(model: Model, original: Uint8Array): Uint8Array {
   const out = plain(original).slice();
   const written = new Map<number, { name: string; bytes: Buffer }>();
   for (const [name, { data, source }] of imported.tensors) {
-    const trained = model.getTensor(name);
+    const trained = model.getTensorData(name);
     if (trained.length !== data.length) throw mismatch(`"${name}": the file has ${data.length} numbers, the model ${trained.length}`, { tensor: name, expected: data.length, found: trained.length });
     if (source === undefined) checkSame(name, data, trained);
     else write(out, written, name, trained, source);
@@ -69,7 +70,7 @@ function checkSame(name: string, file: ArrayLike<number>, trained: ArrayLike<num
   }
 }
 
-function write(out: Uint8Array, written: Map<number, { name: string; bytes: Buffer }>, name: string, trained: Float32Array | Int8Array | Int32Array, { at, columns }: TensorSource): void {
+function write(out: Uint8Array, written: Map<number, { name: string; bytes: Buffer }>, name: string, trained: TensorData, { at, columns }: TensorSource): void {
   const values = columns > 0 ? transposed(trained, trained.length / columns) : trained;
   const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   const other = written.get(at);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { identityNormalization } from '../data/dataset';
+import type { TensorData } from '../tensor';
 import { readTflite } from './tflite';
 import { isTflite } from './tflite-file';
 import type { ImportedModel, ImportOptions } from './tflite-graph';
@@ -20,14 +21,14 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
 /** What {@link fill} needs of a model. */
 interface Fillable {
   meta: Record<string, unknown>;
-  setTensor(name: string, values: Float32Array): void;
+  setTensor(name: string, values: TensorData): void;
   close(): void;
 }
 
 /** Gives a model of the imported description its weights; closes it if they do not fit. @internal */
 export function fill<M extends Fillable>(model: M, { json, tensors }: ImportedModel): M {
   try {
-    for (const [name, { data }] of tensors) model.setTensor(name, data as Float32Array);
+    for (const [name, { data }] of tensors) model.setTensor(name, data);
     model.meta = { normalization: identityNormalization(json.input.at(-1) as number) };
     return model;
   } catch (error) {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { LossName, ModelJson, NodeJson } from '../graph';
 import { TinypropError } from '../errors';
+import type { LossName, ModelJson, NodeJson } from '../graph';
+import type { TensorData } from '../tensor';
 import { type Quantization, type TfliteFile, type TfliteOperator, type TfliteTensor, unsupported } from './tflite-file';
-
-/** Numbers of a parameter tensor, in its own type. @internal */
-export type TensorData = Float32Array | Int8Array | Int32Array;
 
 /** Where the numbers of a tensor stand in the file. @internal */
 export interface TensorSource {
@@ -24,12 +22,10 @@ export interface ImportedTensor {
 /** A model out of a file of another framework. @internal */
 export interface ImportedModel {
   json: ModelJson;
-  /** What one sample consists of. */
-  inputType: 'f32' | 's8';
+  /** int8 inputs: what they stand for; null: the file takes floats. */
+  input: Quantization | null;
   /** By name, `<node>.weight` ... */
   tensors: Map<string, ImportedTensor>;
-  /** Whether weights and activations are int8. */
-  int8: boolean;
   /** The node that gives each computed tensor of the file. */
   nodeOf: Map<number, string>;
 }
@@ -67,6 +63,8 @@ export class TfliteGraph {
   readonly tensors = new Map<string, ImportedTensor>();
   /** Input shape of the model; a reshape of the input changes it. */
   input: number[];
+  /** Of the model's input, where that is int8. */
+  readonly quantization: Quantization | null;
   private readonly values = new Map<number, Value>();
   private readonly counters = new Map<string, number>();
 
@@ -78,9 +76,9 @@ export class TfliteGraph {
     const tensor = file.tensors[file.input] as TfliteTensor;
     const what = 'the input';
     this.input = shapeOf(tensor, what);
-    const quantization = typeOf(tensor, what);
-    const node = quantization === null ? 'input' : this.add('quantize', 'quantize', ['input'], { ...quantization });
-    this.values.set(file.input, { node, shape: this.input, quantization });
+    this.quantization = typeOf(tensor, what);
+    const node = this.quantization === null ? 'input' : this.add('quantize', 'quantize', ['input'], { ...this.quantization });
+    this.values.set(file.input, { node, shape: this.input, quantization: this.quantization });
   }
 
   /** Places a node and returns its name. */

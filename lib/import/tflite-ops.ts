@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TinypropError } from '../errors';
 import type { LossName } from '../graph';
+import type { TensorData } from '../tensor';
 import { requantOf } from '../requant';
 import { type TfliteOperator, type TfliteTensor, unsupported } from './tflite-file';
-import { nameOf, type TensorData, type TfliteGraph, type Value } from './tflite-graph';
+import { nameOf, type TfliteGraph, type Value } from './tflite-graph';
 
 /** Turns one operator into nodes and tensors. */
 type Reader = (graph: TfliteGraph, op: TfliteOperator) => void;
 
-/** Fused activation functions by number: the node for float, the node for int8. A fused TANH is refused: interpreters ignore it. */
-const activations: readonly (readonly [name: string, float: string | null, int8: string | null])[] = [
-  ['NONE', null, null],
-  ['RELU', 'relu', 'reluS8'],
-  ['RELU_N1_TO_1', null, 'reluN1To1S8'],
-  ['RELU6', 'relu6', 'relu6S8'],
-  ['TANH', null, null],
-  ['SIGN_BIT', null, null],
+/** Activation functions by number: the node for float, the bound of the int8 clamp. A fused TANH is refused: interpreters ignore it. */
+const activations: readonly { name: string; float?: 'relu' | 'relu6'; max?: number }[] = [
+  { name: 'NONE' },
+  { name: 'RELU', float: 'relu', max: 0 },
+  { name: 'RELU_N1_TO_1' },
+  { name: 'RELU6', float: 'relu6', max: 6 },
+  { name: 'TANH' },
+  { name: 'SIGN_BIT' },
 ];
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
@@ -24,22 +25,24 @@ function refuse(op: TfliteOperator, why: string): TinypropError {
   return unsupported(`${nameOf(op)}: ${why}`, { operator: op.name });
 }
 
+/** Operations whose int8 form takes scale and zero from its input. */
+const sameAsInput = new Set(['maxPool2d', 'avgPool2d']);
+
 /** Places a node for an operator with the activation that is fused into it, and remembers its result. */
 function place(graph: TfliteGraph, op: TfliteOperator, name: string, inputs: Value[], shape: number[], attributes: Record<string, unknown>, activation: number): string {
   const { tensor, quantization } = graph.output(op, inputs[0] as Value);
-  const at = (op8: string): string => (quantization ? `${op8}S8` : op8);
-  const node = graph.add(at(name), name, inputs.map((v) => v.node), { ...attributes, ...quantization });
-  graph.result(op, tensor, { node: activated(graph, op, node, activation, quantization), shape, quantization });
+  const scale = sameAsInput.has(name) ? {} : quantization;
+  const node = graph.add(quantization ? `${name}S8` : name, name, inputs.map((v) => v.node), { ...attributes, ...scale });
+  graph.result(op, tensor, { node: activated(graph, op, node, activation, quantization !== null), shape, quantization });
   return node;
 }
 
 /** The node of an activation behind another node. */
-function activated(graph: TfliteGraph, op: TfliteOperator, node: string, activation: number, quantization: Value['quantization']): string {
-  const [name, float, int8] = activations[activation] ?? [`function ${activation}`, null, null];
+function activated(graph: TfliteGraph, op: TfliteOperator, node: string, activation: number, int8: boolean): string {
   if (activation === 0) return node;
-  const found = quantization ? int8 : float;
-  if (found === null) throw refuse(op, `tinyprop does not have the activation ${name} for ${quantization ? 'INT8' : 'FLOAT32'}`);
-  return graph.add(found, found.replace('S8', ''), [node], { ...quantization });
+  const { name, float, max } = activations[activation] ?? { name: `function ${activation}` };
+  if (float === undefined) throw refuse(op, `tinyprop does not have the activation ${name} ${int8 ? 'for INT8' : 'in this place'}`);
+  return int8 ? graph.add('clampS8', float, [node], { max }) : graph.add(float, float, [node], {});
 }
 
 /** Numbers in the file's order `[taps][columns]` -> `[columns][taps]`. @internal */
@@ -200,7 +203,7 @@ const activation = (number: number): Reader => (graph, op) => {
   const x = graph.plain(op, 0);
   if (x.quantization) sameScale(graph, op, x);
   const { tensor, quantization } = graph.output(op, x);
-  graph.result(op, tensor, { ...x, node: activated(graph, op, x.node, number, quantization) });
+  graph.result(op, tensor, { ...x, node: activated(graph, op, x.node, number, quantization !== null) });
 };
 
 /** A function of floats alone. */
@@ -298,7 +301,6 @@ export const operators: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['SQUEEZE', reshape],
   ['EXPAND_DIMS', reshape],
   ['RELU', activation(1)],
-  ['RELU_N1_TO_1', activation(2)],
   ['RELU6', activation(3)],
   ['LEAKY_RELU', floatOnly('leakyRelu', (op) => ({ slope: op.options?.f32(0) ?? 0 }))],
   ['TANH', floatOnly('tanh')],

@@ -26,12 +26,10 @@ export function readTflite(bytes: Uint8Array, options: ImportOptions = {}): Impo
   const end = graph.end();
   if (end.quantization) graph.add('dequantize', 'dequantize', [end.node], {});
   const loss = options.loss ?? end.tail ?? 'mse';
-  const s8 = (tensor: number): boolean => file.tensors[tensor]?.type === 'INT8';
   return {
     json: { format: 'tinyprop-model', version: 1, input: graph.input, loss, nodes: graph.nodes },
-    inputType: s8(file.input) ? 's8' : 'f32',
+    input: graph.quantization,
     tensors: graph.tensors,
     nodeOf: graph.nodeOf,
-    int8: graph.nodes.some((node) => node.op === 'quantize'),
   };
 }

@@ -40,6 +40,8 @@ function nodeOf({ node, inputs, in: shape }: GraphNode): NativeNode {
     groups: node.groups ?? 0,
     init: 0,
     param: node.slope ?? node.rate ?? node.epsilon ?? 0,
+    scale: 0,
+    zero: 0,
   };
 }
 

@@ -11,13 +11,14 @@ typedef struct tp_parity_row {
     uint64_t hash;
 } tp_parity_row;
 
-enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 4 };
+enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 5 };
 #ifndef TP_PARITY_ARENA
 #define TP_PARITY_ARENA (64 * 1024)
 #endif
 
 /* Wire ids: 1 dense, 2 conv2d, 3 conv1d, 4 depthwise_conv2d, 5 max_pool2d, 6 avg_pool2d, 7 global_avg_pool, 8 relu, 9 relu6, 10 leaky_relu, 11 sigmoid,
- * 12 tanh, 13 batch_norm, 14 add, 15 flatten, 16 dropout */
+ * 12 tanh, 13 batch_norm, 14 add, 15 flatten, 16 dropout, 17 quantize, 18 dequantize, 19 dense_s8, 20 conv2d_s8, 21 depthwise_conv2d_s8,
+ * 22 clamp_s8, 23 max_pool2d_s8, 24 avg_pool2d_s8, 25 add_s8 */
 static const tp_node tp_parity_mlp[] = {
     {.name = "d1", .op = 1, .in = {TP_INPUT, TP_NONE}, .units = 24},
     {.name = "r1", .op = 8, .in = {0, TP_NONE}},
@@ -78,6 +79,25 @@ static const tp_node tp_parity_wave[] = {
     {.name = "out", .op = 1, .in = {5, TP_NONE}, .units = TP_PARITY_CLASSES},
 };
 
+/* Errors skip nothing here: clamps in place and not, scales and zeros of every kind. */
+static const tp_node tp_parity_int8[] = {
+    {.name = "q", .op = 17, .in = {TP_INPUT, TP_NONE}, .scale = 0.0098f, .zero = -50},
+    {.name = "c1", .op = 20, .in = {0, TP_NONE}, .units = 9, .kernel = {3, 3}, .stride = {1, 1}, .padding = TP_PAD_SAME, .scale = 0.03f, .zero = -11},
+    {.name = "r1", .op = 22, .in = {1, TP_NONE}},
+    {.name = "dw", .op = 21, .in = {2, TP_NONE}, .units = 18, .kernel = {3, 3}, .stride = {1, 1}, .padding = TP_PAD_EXPLICIT, .pad = {1, 1, 1, 1}, .scale = 0.05f, .zero = -100},
+    {.name = "r2", .op = 22, .in = {3, TP_NONE}, .param = 6.0f},
+    {.name = "pw", .op = 20, .in = {4, TP_NONE}, .units = 9, .kernel = {1, 1}, .stride = {1, 1}, .scale = 0.04f, .zero = 7},
+    {.name = "sum", .op = 25, .in = {2, 5}, .scale = 0.06f, .zero = -3},
+    {.name = "r3", .op = 22, .in = {6, TP_NONE}},
+    {.name = "pool", .op = 23, .in = {7, TP_NONE}, .kernel = {2, 2}, .stride = {2, 2}},
+    {.name = "c2", .op = 20, .in = {8, TP_NONE}, .units = 12, .kernel = {3, 3}, .stride = {2, 2}, .padding = TP_PAD_EXPLICIT, .pad = {1, 0, 0, 1}, .scale = 0.07f, .zero = 0},
+    {.name = "r4", .op = 22, .in = {9, TP_NONE}},
+    {.name = "mean", .op = 24, .in = {10, TP_NONE}, .kernel = {2, 1}, .stride = {1, 1}},
+    {.name = "flat", .op = 15, .in = {11, TP_NONE}},
+    {.name = "out", .op = 19, .in = {12, TP_NONE}, .units = TP_PARITY_CLASSES, .scale = 0.08f, .zero = 5},
+    {.name = "real", .op = 18, .in = {13, TP_NONE}},
+};
+
 static const struct {
     const char *name;
     const tp_node *nodes;
@@ -89,6 +109,7 @@ static const struct {
     TP_PARITY_GRAPH(cnn, 60, {8, 8, 2, 3}),
     TP_PARITY_GRAPH(mobile, 60, {8, 8, 3, 3}),
     TP_PARITY_GRAPH(wave, 60, {1, 32, 3, 2}),
+    TP_PARITY_GRAPH(int8, 60, {8, 8, 2, 3}),
 #undef TP_PARITY_GRAPH
 };
 
@@ -131,11 +152,16 @@ typedef struct tp_parity_long {
 static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     tp_recipe r = tp_recipe_default();
     r.policy = tp_list_id(TP_LIST_POLICY, row->policy);
-    r.optimizer = tp_list_id(TP_LIST_OPTIMIZER, row->optimizer);
+    if (tp_text_equal(row->optimizer, "residual")) { /* int8 knows no other optimizer, but roundings */
+        r.int8 = TP_INT8_RESIDUAL;
+        r.weight_decay = 1e-3f;
+    } else {
+        r.optimizer = tp_list_id(TP_LIST_OPTIMIZER, row->optimizer);
+    }
     r.batch = row->batch;
     r.lr = row->batch > 1 ? 0.15f : 0.04f;
     r.momentum = 0.8f;
-    r.weight_decay = r.optimizer == tp_list_id(TP_LIST_OPTIMIZER, "momentum") ? 1e-3f : 0.0f;
+    if (r.optimizer == tp_list_id(TP_LIST_OPTIMIZER, "momentum")) { r.weight_decay = 1e-3f; }
     r.schedule = (tp_schedule){TP_SCHEDULE_COSINE, 5, steps, 1, 1.0f};
     r.policy_params.zeta = 0.9f;
     r.policy_params.tau = 0.3f;
@@ -189,6 +215,7 @@ static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
     row->optimizer = tp_list_name(TP_LIST_OPTIMIZER, index / 2u % optimizers, NULL);
     row->policy = tp_list_name(TP_LIST_POLICY, index / 2u / optimizers % policies, NULL);
     row->graph = tp_parity_graph[index / 2u / optimizers / policies % TP_PARITY_GRAPHS].name;
+    if (tp_text_equal(row->graph, "int8") && tp_text_equal(row->optimizer, "momentum")) { row->optimizer = "residual"; }
     row->hash = 0;
     return index < 2u * TP_PARITY_GRAPHS * optimizers * policies;
 }

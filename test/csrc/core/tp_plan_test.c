@@ -263,7 +263,7 @@ static void tp_hostile_graphs(void) {
     TP_HOSTILE(g.node[0].units = 0xffffffffu, TP_E_LIMIT, 0);
     TP_HOSTILE(g.node[2].units = 1, TP_E_SHAPE, 3);             /* softmax of one output */
     TP_HOSTILE(m.loss = 77, TP_E_MODEL, 3);
-    TP_HOSTILE(m.input_dtype = TP_S8, TP_E_MODEL, 3);
+    TP_HOSTILE(m.input_dtype = TP_S8, TP_E_MODEL, 0);
     TP_HOSTILE(m.input.rank = 0, TP_E_SHAPE, 3);
     TP_HOSTILE(m.input.rank = 4, TP_E_SHAPE, 3);
     TP_HOSTILE(m.input.h = 2, TP_E_SHAPE, 3);                   /* rank 1 with a height */

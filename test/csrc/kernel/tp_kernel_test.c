@@ -44,9 +44,9 @@ static void tp_guards_close(tp_case *c) {
     for (uint32_t i = 0; i < c->regions; i++) { __asan_unpoison_memory_region(c->memory + c->region[i].at, c->region[i].bytes); }
 }
 
-static void *tp_region(tp_case *c, size_t bytes, bool input) {
+static void *tp_region_off(tp_case *c, size_t bytes, bool input, uint32_t off) {
     tp_guards_open(c);
-    size_t at = (c->used + TP_GUARD + 63u) / 64u * 64u + 4u * c->shift;
+    size_t at = (c->used + TP_GUARD + 63u) / 64u * 64u + off;
     if (at + bytes + TP_GUARD > TP_MEMORY || c->regions == TP_REGIONS) { abort(); }
     memset(c->memory + c->used, 0xa5, at + bytes + TP_GUARD - c->used);
     c->used = at + bytes;
@@ -55,6 +55,7 @@ static void *tp_region(tp_case *c, size_t bytes, bool input) {
     c->region[c->regions++].input = input;
     return c->memory + at;
 }
+static void *tp_region(tp_case *c, size_t bytes, bool input) { return tp_region_off(c, bytes, input, 4u * c->shift); }
 
 static float *tp_floats(tp_case *c, uint32_t n, bool input) {
     float *x = (float *)tp_region(c, (size_t)n * 4u, input);
@@ -396,9 +397,8 @@ static uint32_t tp_conv_row(const tp_conv *g) { return g->kh * g->kw * g->c_in /
 
 /* Room that a kernel may use as it likes, of exactly the size the plan promises (the sanitizer sees one word more), or none;
  * inside the block it would make instruction sets look different. */
-static uint32_t *tp_scratch(const tp_conv *g, uint32_t n) {
+static uint32_t *tp_scratch_of(uint32_t words, uint32_t n) {
     static uint32_t *room = NULL;
-    uint32_t words = tp_conv_scratch(g);
     free(room);
     room = NULL;
     if (n % 6u == 5u) { return NULL; }
@@ -407,6 +407,7 @@ static uint32_t *tp_scratch(const tp_conv *g, uint32_t n) {
     memset(room, 0xff, words * sizeof(uint32_t));
     return room;
 }
+static uint32_t *tp_scratch(const tp_conv *g, uint32_t n) { return tp_scratch_of(tp_conv_scratch(g), n); }
 
 /* Every third case is depthwise. */
 static tp_conv tp_geometry_of(const tp_case *c) { return tp_geometry(c->n, c->n % 3u == 1u); }
@@ -450,6 +451,8 @@ TP_CASE(channel_any_f32) {
     k->channel_any_f32(any, x, positions, c->n);
     for (uint32_t i = 0; i < c->n; i++) { any[i] = any[i] != 0 ? 1u : 0u; }
 }
+
+#include "tp_kernel_cases_s8.h"
 
 static const struct {
     const char *name;

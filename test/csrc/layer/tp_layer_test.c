@@ -167,7 +167,8 @@ int main(void) {
     const char *op;
     int32_t id;
     for (uint32_t i = 0; (op = tp_list_name(TP_LIST_LAYER, i, &id)) != NULL; i++) {
-        TP_CHECKF(tp_ops_seen[id & 255] != 0, "no case has a %s", op);
+        bool int8 = (tp_layer_find((uint32_t)id)->flags & (TP_LAYER_X_S8 | TP_LAYER_Y_S8)) != 0; /* tp_int8_test.c */
+        TP_CHECKF(int8 || tp_ops_seen[id & 255] != 0, "no case has a %s", op);
     }
     tp_tests.failed += tp_tests.notes > 0 ? 1u : 0u;
     return tp_end();

@@ -15,9 +15,9 @@ function outcome(bytes: Uint8Array): string {
     readTflite(bytes);
     return 'read';
   } catch (error) {
-    expect(error, String((error as Error).stack)).toBeInstanceOf(TinypropError);
-    expect((error as TinypropError).message).toMatch(/^tflite|^(tensor|buffer|operator|subgraph)/);
-    return (error as TinypropError).code;
+    // Thousands of times: expect() would take most of the time.
+    if (!(error instanceof TinypropError) || !/^(tflite|tensor|buffer|operator|subgraph)/.test(error.message)) throw error;
+    return error.code;
   }
 }
 
@@ -44,7 +44,7 @@ describe.each(fixtures)('%s', (_, original) => {
   it('with bytes and words changed at random', () => {
     const random = generator(7);
     const codes = new Set<string>();
-    for (let trial = 0; trial < 6000; trial++) {
+    for (let trial = 0; trial < 4000; trial++) {
       const bytes = original.slice();
       const view = new DataView(bytes.buffer);
       for (let changes = 1 + (random() % 3); changes > 0; changes--) {

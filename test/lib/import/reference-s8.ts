@@ -2,7 +2,8 @@
 // The int8 operations written down from TensorFlow Lite's specification, in plain numbers, one sample at a time: the judge of what the
 // reader makes of a .tflite file. It shares no code with lib or csrc.
 import type { NodeJson } from '../../../lib/graph';
-import type { ImportedModel, TensorData } from '../../../lib/import/tflite-graph';
+import type { ImportedModel } from '../../../lib/import';
+import type { TensorData } from '../../../lib/model';
 
 /** A tensor of one sample; scale 0: f32. */
 export interface Activation {
@@ -144,10 +145,11 @@ const pool = (average: boolean): Operation => (node, [x]) => {
   return { ...x!, shape: [...g.out, channels], data: average ? Int8Array.from(mean) : most };
 };
 
-const clamped = (low: number, high: number): Operation => (_, [x]) => {
+const clamped: Operation = (node, [x]) => {
   const { scale, zero } = x!;
-  const lo = Math.max(-128, zero + roundAway(Math.fround(low / scale)));
-  const hi = Math.min(127, high === Infinity ? 127 : zero + roundAway(Math.fround(high / scale)));
+  const max = node['max'] as number;
+  const lo = Math.max(-128, zero);
+  const hi = max === 0 ? 127 : Math.min(127, zero + roundAway(Math.fround(max / scale)));
   return { ...x!, data: x!.data.map((q) => clamp(q, lo, hi)) };
 };
 
@@ -229,9 +231,7 @@ const operations: Record<string, Operation> = {
   avgPool2dS8: pool(true),
   addS8: add,
   softmaxS8: softmax,
-  reluS8: clamped(0, Infinity),
-  relu6S8: clamped(0, 6),
-  reluN1To1S8: clamped(-1, 1),
+  clampS8: clamped,
   flatten: (_, [x]) => ({ ...x!, shape: [x!.data.length] }),
 };
 

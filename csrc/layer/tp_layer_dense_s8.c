@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fully connected in int8 (TFLite's FULLY_CONNECTED), W [out][in], a scale for every output. */
+#include "tp_layer_s8.h"
+
+static tp_status tp_dense_s8_shape(tp_plan_node *p, const tp_shape *in1) {
+    return (p->node.flags & TP_FLAG_NO_BIAS) != 0 ? TP_E_MODEL : tp_dense_shape(p, in1);
+}
+
+static void tp_dense_s8_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
+    (void)options;
+    uint32_t weight[4] = {p->node.units, p->in.c, 1, 1};
+    tp_s8_parameters(p, 2, weight, overflow);
+}
+
+static void tp_dense_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_requant q = tp_s8_requant(s, p);
+    TP_CALL(s->k, dense_s8)(a->y, tp_tensor_s8(s->arena, &p->tensor[0]), a->x[0], tp_tensor_s32(s->arena, &p->tensor[1]), &q, p->rows, p->row_len, a->n);
+}
+
+static void tp_dense_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    TP_CALL(s->k, dense_dx_s8)(a->dx[0], a->d, tp_tensor_s8(s->arena, &p->tensor[0]), tp_tensor_f32(s->arena, &p->tensor[2]), p->rows, p->row_len, a->n);
+}
+
+static void tp_dense_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
+    (void)c;
+    tp_conv point = {1, 1, p->row_len, 1, 1, p->rows, 1, 1, 1, 1, 0, 0, 1};
+    TP_CALL(s->k, conv_dw_s8)(&point, a->n, g, a->x[0], p->xq[0].zero, a->d, first, rows);
+}
+
+TP_OPTIONAL tp_layer_ops tp_layer_dense_s8 = {
+    .name = "dense_s8", .inputs = 1,
+    .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH | TP_LAYER_X_S8 | TP_LAYER_Y_S8 | TP_LAYER_CLAMPED,
+    .shape = tp_dense_s8_shape, .plan = tp_dense_s8_plan, .init = tp_s8_init, .sane = tp_s8_sane,
+    .forward = tp_dense_s8_forward, .bias = tp_dense_bias, .errors = tp_dense_s8_errors,
+    .gradient = tp_dense_s8_gradient, .update = tp_s8_update, .state_words = tp_s8_state_words,
+};
