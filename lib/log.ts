@@ -54,7 +54,7 @@ function damaged(message: string, details: Record<string, unknown> = {}): Tinypr
 }
 
 const recipeFields: readonly (readonly [keyof NativeRecipe, number, 'u' | 'f' | 'q'])[] = [
-  ['policy', 0, 'u'], ['optimizer', 4, 'u'], ['batch', 8, 'u'], ['numerics', 12, 'u'], ['lr', 16, 'f'], ['momentum', 20, 'f'], ['weightDecay', 24, 'f'],
+  ['policy', 0, 'u'], ['optimizer', 4, 'u'], ['batch', 8, 'u'], ['numerics', 12, 'u'], ['lr', 16, 'f'], ['momentum', 20, 'f'], ['weightDecay', 24, 'f'], ['int8', 28, 'u'],
   ['seed', 32, 'q'], ['scheduleKind', 40, 'u'], ['scheduleWarmup', 44, 'u'], ['scheduleTotal', 48, 'u'], ['scheduleEvery', 52, 'u'], ['scheduleGamma', 56, 'f'],
   ['sMin', 60, 'f'], ['sMax', 64, 'f'], ['zeta', 68, 'f'], ['ymaxMode', 72, 'u'], ['ymaxDecay', 76, 'f'], ['ymaxFixed', 80, 'f'], ['outputDense', 84, 'u'],
   ['select', 88, 'u'], ['dMin', 92, 'f'], ['dMax', 96, 'f'], ['tau', 100, 'f'], ['beta', 104, 'f'], ['alphaMode', 108, 'u'], ['alphaDecay', 112, 'f'], ['alphaFixed', 116, 'f'],

@@ -297,7 +297,7 @@ static bool tp_store_finite(const tp_net *net) {
     tp_tensor t;
     void *data;
     for (uint32_t i = 0; tp_net_tensor(net, i, &t, NULL, &data) == TP_OK; i++) {
-        if (!tp_blob_finite((const uint8_t *)data, &t)) { return false; }
+        if (!tp_net_sane(net, i, (const uint8_t *)data)) { return false; }
     }
     return true;
 }

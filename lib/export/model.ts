@@ -44,6 +44,7 @@ export const recipeFloats: readonly (readonly [field: string, key: keyof NativeR
 const recipeIntegers: readonly (readonly [field: string, key: keyof NativeRecipe])[] = [
   ['batch', 'batch'],
   ['numerics', 'numerics'],
+  ['int8', 'int8'],
   ['schedule.kind', 'scheduleKind'],
   ['schedule.warmup', 'scheduleWarmup'],
   ['schedule.total', 'scheduleTotal'],

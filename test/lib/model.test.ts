@@ -132,7 +132,7 @@ describe('weights', () => {
 
   it('are read and written by name', async () => {
     const model = toyModel();
-    expect(model.tensors()[0]).toEqual({ name: 'dense1.weight', shape: [16, 12], size: 192 });
+    expect(model.tensors()[0]).toEqual({ name: 'dense1.weight', dtype: 'f32', shape: [16, 12], size: 192 });
     const values = Float32Array.from({ length: 192 }, (_, i) => i);
     const hash = model.weightHash();
     model.setTensor('dense1.weight', values);
