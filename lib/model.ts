@@ -123,7 +123,8 @@ export class Model {
     const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const blob = guard('model file', () => addon().readBlob(owned));
     const { parameters } = planOf(blob.model, null);
-    if (4 * parameters > bytes.length) {
+    // One byte each at least: int8 weights.
+    if (parameters > bytes.length) {
       throw new TinypropError('ERR_TINYPROP_BLOB', `model file: its graph has ${parameters} parameters, more than ${bytes.length} bytes can hold`, { parameters });
     }
     const core = new ModelCore(blob.model, blob.hasState ? blob.recipe : null, false);
