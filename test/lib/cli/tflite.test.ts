@@ -8,24 +8,25 @@ import { modelPath } from '../import/goldens';
 import { json, scratch, tinyprop } from './harness';
 
 const file = scratch();
-const digits = ['--data', 'digits', '--limit', '100'];
+const all = ['--data', 'digits'];
+const digits = [...all, '--limit', '100'];
 
 describe.each(['digits_float', 'digits_int8'])('%s', (name) => {
   const model = modelPath(name)!;
 
   it('is trained, evaluated and written back', async () => {
     const [out, patched] = [file(`${name}.tpm`), file(`${name}.tflite`)];
-    const start = await json<{ accuracy: number }>(['eval', '--model', model, ...digits]);
+    const start = await json<{ accuracy: number }>(['eval', '--model', model, ...all]);
     expect(start.code).toBe(0);
     // The int8 fixture has a layer without a bias, which could not be written back.
     const frozen = name === 'digits_int8' ? ['--freeze', 'dense1'] : [];
-    const trained = await json<{ accuracy: number }>(['train', '--model', model, ...digits, '--epochs', '8', '--policy', 'full', '--lr', '0.05', ...frozen, '--out', out]);
+    const trained = await json<{ accuracy: number }>(['train', '--model', model, ...all, '--epochs', '6', '--policy', 'full', '--lr', '0.02', ...frozen, '--out', out]);
     expect(trained.code).toBe(0);
     expect(trained.accuracy).toBeGreaterThan(start.accuracy + 0.2);
     const exported = await json<{ changed: number }>(['export', '--model', out, '--tflite', model, '--out', patched]);
     expect(exported).toMatchObject({ code: 0, bytes: readFileSync(model).length });
     expect(exported.changed).toBeGreaterThan(0);
-    expect((await json<{ accuracy: number }>(['eval', '--model', patched, ...digits])).accuracy).toBe(trained.accuracy);
+    expect((await json<{ accuracy: number }>(['eval', '--model', patched, ...all])).accuracy).toBe(trained.accuracy);
   });
 
   it('is known to info, plan, predict and compare', async () => {
