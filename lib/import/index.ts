@@ -26,10 +26,10 @@ interface Fillable {
 }
 
 /** Gives a model of the imported description its weights; closes it if they do not fit. @internal */
-export function fill<M extends Fillable>(model: M, { json, tensors }: ImportedModel): M {
+export function fill<M extends Fillable>(model: M, { json, input, tensors }: ImportedModel): M {
   try {
     for (const [name, { data }] of tensors) model.setTensor(name, data);
-    model.meta = { normalization: identityNormalization(json.input.at(-1) as number) };
+    model.meta = { normalization: identityNormalization(json.input.at(-1) as number), ...(input && { input: 'int8' }) };
     return model;
   } catch (error) {
     model.close();

@@ -60,6 +60,21 @@ describe('int8 arrays', () => {
   });
 });
 
+describe('bytes of images', () => {
+  it('fill the range of a model whose file takes int8', async () => {
+    const path = modelPath('mlcommons_tiny/resnet8_cifar10_int8');
+    if (path === undefined) return;
+    const pixels = Uint8Array.from({ length: 3072 }, (_, i) => (i * 7) % 256);
+    const [images, ints, labels] = [file('images.npy'), file('centred.npy'), file('label.npy')];
+    writeFileSync(images, npyBytes('|u1', [1, 32, 32, 3], pixels));
+    writeFileSync(ints, npyBytes('|i1', [1, 32, 32, 3], Int8Array.from(pixels, (v) => v - 128)));
+    writeFileSync(labels, npyBytes('|u1', [1], Uint8Array.of(1)));
+    const [a, b] = await Promise.all([images, ints].map((x) => json<{ predictions: unknown[] }>(['predict', '--model', path, '--data', `npy:${x},${labels},${x},${labels}`])));
+    expect(a!.code).toBe(0);
+    expect(a).toEqual(b);
+  });
+});
+
 describe('mistakes', () => {
   it('are named', async () => {
     const broken = file('broken.tflite');
