@@ -394,12 +394,13 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
 /**
  * Plans a model; errors say which node, with its attributes and the shape of its input.
  *
+ * @param flash leave parameters that do not train in flash, outside of the arena
  * @throws TinypropError `ERR_TINYPROP_MODEL`, `_SHAPE`, `_RECIPE`, `_LIMIT`
  * @internal
  */
-export function planOf(model: NativeModel, recipe: NativeRecipe | null): NativePlan {
+export function planOf(model: NativeModel, recipe: NativeRecipe | null, flash = false): NativePlan {
   try {
-    return addon().planOf(model, recipe);
+    return addon().planOf(model, recipe, flash);
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: string };
     const name = /^node "(.*)"$/s.exec(message ?? '')?.[1];

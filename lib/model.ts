@@ -337,19 +337,20 @@ export class Model {
    * RAM for inference and training, flash and work, exact and the same on every target.
    *
    * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
-   *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false
+   *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false;
+   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`)
    * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean } = {}): PlanReport {
     this.core.use();
     const { native } = this.core;
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
-      const training = options.training === false ? null : planOf(native, recipe);
+      const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
-      return planReport(planOf(native, null), training, file.length, store);
+      return planReport(planOf(native, null, options.frozenInFlash), training, file.length, store);
     } finally {
       net.close();
     }

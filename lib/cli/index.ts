@@ -184,6 +184,7 @@ function addPlan(program: Command, register: Register): void {
     .option('--momentum <mu>', 'momentum (needs memory for it)', flag.numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
     .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
+    .option('--frozen-in-flash', 'parameters that do not train stay in the model file in flash')
     .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
     .option('--flash <size>', 'flash budget for the model and its store, such as 1M', flag.bytesFlag);
   flag.addStoreFlags(command);
