@@ -296,17 +296,32 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
   return out;
 }
 
+/** Does that node give int8? A view is what it looks at. */
+function givesInt8({ nodes }: NativeModel, index: number): boolean {
+  for (let node = nodes[index]; node !== undefined; node = nodes[node.in[0] as number]) {
+    const op = jsName(listName('layer', node.op) ?? '');
+    if (op !== 'flatten') return op === 'quantize' || op.endsWith('S8');
+  }
+  return false;
+}
+
+/** What node `index` depends on, as a model of its own: every node is read, and the output is of floats. */
+function modelUpTo(model: NativeModel, index: number): NativeModel {
+  const kept = new Set([index]);
+  for (let i = index; i >= 0; i--) if (kept.has(i)) for (const input of model.nodes[i]?.in ?? []) kept.add(input);
+  const order = [...kept].filter((i) => i >= 0).sort((a, b) => a - b);
+  const nodes = order.map((i) => model.nodes[i] as NativeNode).map((node) => ({ ...node, in: node.in.map((i) => (i < 0 ? i : order.indexOf(i))) }));
+  const last = nodes.length - 1;
+  const blank = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
+  const shown = { ...blank, name: 'shown', op: listId('layer', 'dequantize') as number, in: [last, constant('node', 'none')] };
+  return { ...model, nodes: givesInt8(model, index) ? [...nodes, shown] : nodes, loss: listId('loss', 'mse') ?? model.loss };
+}
+
 /** h, w, c, rank of the output of node `index` (or of the input). */
 function shapeBefore(model: NativeModel, index: number): number[] {
   if (index < 0) return model.input;
-  const prefix = { ...model, nodes: model.nodes.slice(0, index + 1), loss: listId('loss', 'mse') ?? model.loss };
-  const back = { ...(prefix.nodes[index] as NativeNode), name: 'dequantized', op: listId('layer', 'dequantize') ?? 0, in: [index, constant('node', 'none')], scale: 0, zero: 0, param: 0, flags: 0 };
-  try {
-    return planOf(prefix, null).nodes[index]?.out ?? model.input;
-  } catch (error) { // a model cannot end in int8
-    if (!(error instanceof TinypropError) || error.code !== 'ERR_TINYPROP_MODEL') throw error;
-    return planOf({ ...prefix, nodes: [...prefix.nodes, back] }, null).nodes[index]?.out ?? model.input;
-  }
+  const name = model.nodes[index]?.name;
+  return planOf(modelUpTo(model, index), null).nodes.find((node) => node.name === name)?.out ?? model.input;
 }
 
 /** The core's node as JSON: the inverse of {@link toNative}. @internal */

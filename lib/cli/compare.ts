@@ -10,7 +10,8 @@ import { renderReport, type ReportRun, type ReportSummary } from '../report/inde
 import { parseModelSpec } from '../specs';
 import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
-import { type DataFlags, describeData, loadForTraining, parseAugment, specContext } from './data-source';
+import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
+import { feedSplit, isImported } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -34,7 +35,6 @@ interface Run extends ReportRun {
 
 /** `compare`: every method with every seed on the same data, model and recipe. */
 export async function compareCommand(flags: CompareFlags, context: Context, title = 'tinyprop: a comparison'): CommandResult {
-  const { out } = context;
   const unknown = flags.methods.find((name) => !(policyNames as string[]).includes(name));
   if (unknown !== undefined) {
     throw new TinypropError('ERR_TINYPROP_SPEC', `unknown method "${unknown}"; valid: ${policyNames.join(', ')}`, { method: unknown, valid: policyNames });
@@ -42,10 +42,24 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
-  const split = await loadForTraining(flags, context);
-  const json = parseModelSpec(flags.model, specContext(split.train));
+  const start = isImported(flags.model) ? await Model.load(flags.model) : undefined;
+  try {
+    return await compareFrom(start, flags, context, title);
+  } finally {
+    start?.close();
+  }
+}
+
+/** `start`: the model whose weights every run begins with; without it each begins with those of its seed. */
+async function compareFrom(start: Model | undefined, flags: CompareFlags, context: Context, title: string): CommandResult {
+  const { out } = context;
+  const split = await loadForTraining(flags, context, start && readDataMeta(start.meta).normalization);
+  if (start) feedSplit(split, start);
+  const json = start?.toJSON() ?? parseModelSpec(flags.model, specContext(split.train));
+  const weights = start?.toBytes();
+  const open = (): Model => (weights ? Model.fromBytes(weights) : Model.fromJSON(json));
   out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, ${flags.seeds} ${flags.seeds === 1 ? 'seed' : 'seeds'}`);
-  const runs = await runAll(flags, split, json, context);
+  const runs = await runAll(flags, split, open, context);
   const summary = summarise(flags.methods, runs);
   const document = { runs: runs.map(publicRun), summary: summary.map(publicSummary) };
   out.document(document);
@@ -56,7 +70,7 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
 }
 
 /** Runs everything, `jobs` at a time; the results come in a fixed order whatever ends first. */
-async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, context: Context): Promise<Run[]> {
+async function runAll(flags: CompareFlags, split: DataSplit, open: () => Model, context: Context): Promise<Run[]> {
   const seeds = Array.from({ length: flags.seeds }, (_, i) => i + 1);
   // Methods change fastest: what slows the machine for a while slows all of them.
   const plan = seeds.flatMap((seed) => flags.methods.map((method) => ({ method, seed })));
@@ -67,7 +81,7 @@ async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, co
     for (let at = next++; at < plan.length; at = next++) {
       const { method, seed } = plan[at] as { method: string; seed: number };
       const prefix = `${String(finished + 1).padStart(String(plan.length).length)}/${plan.length} ${method} seed ${seed}  `;
-      const run = await runOne(flags, split, json, { method, seed, prefix }, context);
+      const run = await runOne(flags, split, open, { method, seed, prefix }, context);
       done[at] = run;
       finished++;
       context.out.note(`${String(finished).padStart(String(plan.length).length)}/${plan.length} ${runLine(run)}`);
@@ -81,11 +95,11 @@ async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, co
 async function runOne(
   flags: CompareFlags,
   split: DataSplit,
-  json: ModelJson,
+  open: () => Model,
   { method, seed, prefix }: { method: string; seed: number; prefix: string },
   { out, signal }: Context,
 ): Promise<Run> {
-  const model = Model.fromJSON(json);
+  const model = open();
   const warnings: string[] = [];
   try {
     model.threads = flags.threads;

@@ -10,6 +10,7 @@ import { dataGetCommand, dataListCommand, dataVerifyCommand } from './data';
 import { type DemoFlags, demoCommand } from './demo';
 import { type EvalFlags, evalCommand } from './eval';
 import { errorCodeOf, exitCodeOf, exitCodes } from './exit';
+import { type ExportFlags, exportCommand } from './export';
 import { type FirmwareExportFlags, firmwareExportCommand, firmwareVerifyCommand } from './firmware';
 import * as flag from './flags';
 import { fileInfoCommand, infoCommand } from './info';
@@ -24,7 +25,7 @@ import { type TrainFlags, trainCommand } from './train';
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
 type Register = (command: Command, action: Action) => void;
 
-const modelHelp = modelSpecs.map((m) => m.spec).join(', ');
+const modelHelp = [...modelSpecs.map((m) => m.spec), 'FILE.tflite'].join(', ');
 
 /**
  * Runs the command line.
@@ -94,7 +95,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -190,6 +191,16 @@ function addPlan(program: Command, register: Register): void {
   flag.addPolicyFlags(command);
   flag.addOutputFlags(command, false);
   register(command, (context) => planCommand(command.opts<PlanFlags>(), context));
+}
+
+function addExport(program: Command, register: Register): void {
+  const command = program.command('export').description('write trained weights back into the .tflite file that the model came from');
+  command
+    .requiredOption('--model <file>', 'trained model file')
+    .requiredOption('--tflite <file>', 'the original')
+    .requiredOption('--out <file>', 'the patched file');
+  flag.addOutputFlags(command, false);
+  register(command, (context) => exportCommand(command.opts<ExportFlags>(), context));
 }
 
 function addFirmware(program: Command, register: Register): void {

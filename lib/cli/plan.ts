@@ -7,6 +7,7 @@ import { parseModelSpec } from '../specs';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
 import { checkPolicyFlags, defined, type PolicyFlags, policyOf } from './recipe';
+import { isImported } from './model-file';
 import { textTable } from './table';
 import { momentum, sgd } from '../optimizer';
 
@@ -139,7 +140,7 @@ function storeText(store: StorePlan): string {
 }
 
 async function open(flags: PlanFlags): Promise<Model> {
-  if (flags.model.endsWith('.tpm')) return Model.load(flags.model);
+  if (flags.model.endsWith('.tpm') || isImported(flags.model)) return Model.load(flags.model);
   return Model.fromJSON(parseModelSpec(flags.model, defined({ inputShape: flags.input, classes: flags.classes })));
 }
 
