@@ -19,13 +19,18 @@ static uint32_t *tp_step_scratch(const tp_step *s, const tp_plan_node *p, uint32
 /* Everything of a node's pass that both directions need. */
 static void tp_step_pass(tp_pass *a, const tp_step *s, uint32_t i) {
     const tp_plan_node *p = &s->plan->node[i];
-    TP_MEMSET(a, 0, sizeof *a);
     a->n = s->n;
     a->sample = s->sample + s->first;
-    for (uint32_t slot = 0; slot < 2 && p->node.in[slot] != TP_NONE; slot++) {
-        a->x[slot] = tp_step_act(s, p->node.in[slot]);
-        a->n_x[slot] = tp_step_elements(s, p->node.in[slot]);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        bool read = p->node.in[slot] != TP_NONE;
+        a->x[slot] = read ? tp_step_act(s, p->node.in[slot]) : NULL;
+        a->n_x[slot] = read ? tp_step_elements(s, p->node.in[slot]) : 0u;
+        a->dx[slot] = NULL;
+        a->n_dx[slot] = 0;
     }
+    a->d = a->l1 = NULL;
+    a->zeros = false;
+    a->piece = a->pieces = 0;
     a->y = p->act == TP_ACT_INPUT ? NULL : tp_arena_f32(s->arena, p->act) + (size_t)s->first * p->n_out;
     a->scratch = tp_step_scratch(s, p, 0);
 }
