@@ -110,32 +110,33 @@ static void layer_close(layer_bench *l) {
 }
 
 /* The pass backward over the layer alone, with the next set of errors. */
-static tp_pass layer_pass(layer_bench *l) {
-    tp_pass a;
-    tp_backward_pass(&a, &l->step, l->b.plan->n_nodes - 1u);
-    a.d = l->d[l->next++ % LAYER_SETS];
-    a.zeros = l->zeros;
-    return a;
+static void layer_pass(tp_pass *a, layer_bench *l) {
+    tp_backward_pass(a, &l->step, l->b.plan->n_nodes - 1u);
+    a->d = l->d[l->next++ % LAYER_SETS];
+    a->zeros = l->zeros;
 }
 
 /* Input errors, gradients and update, as a step does them. */
 static void layer_backward(void *user) {
     layer_bench *l = user;
-    tp_pass a = layer_pass(l);
+    tp_pass a;
+    layer_pass(&a, l);
     tp_backward_node(&l->step, layer_node(l), &a, true);
     if (l->batch > 1) { tp_update_batch(&l->step, true); }
 }
 
 static void layer_input_errors(void *user) {
     layer_bench *l = user;
-    tp_pass a = layer_pass(l);
+    tp_pass a;
+    layer_pass(&a, l);
     tp_backward_targets(&l->step, layer_node(l), &a);
     (void)tp_backward_errors(&l->step, layer_node(l), &a);
 }
 
 static void layer_gradients(void *user) {
     layer_bench *l = user;
-    tp_pass a = layer_pass(l);
+    tp_pass a;
+    layer_pass(&a, l);
     tp_backward_gradients(&l->step, layer_node(l), &a);
 }
 

@@ -128,7 +128,8 @@ export function run(command, onLine) {
   return new Promise((resolve) => {
     child.on('error', (error) => fail(`${command[0]}: ${error.message}`));
     child.on('close', (status, signal) => {
-      if (status !== 0) process.exit(status ?? (signal === null ? 1 : 2));
+      if (signal !== null) fail(`${command.join(' ')} was ended by ${signal}`);
+      if (status !== 0) process.exit(status ?? 1);
       void drained.then(() => resolve());
     });
   });

@@ -14,7 +14,7 @@ bool AppendLog(void *to, const void *bytes, uint32_t length) {
 
 namespace {
 
-// Samples in random order lie far away in memory: the next one comes while this one is worked on.
+// Samples in random order lie far away in memory: the next one comes while this one is worked on, or copied.
 void Prefetch(const float *x, size_t n) {
     constexpr size_t kLine = 16, kMost = 4096; // floats
     for (size_t i = 0; i < n && i < kMost; i += kLine) __builtin_prefetch(x + i);
@@ -50,13 +50,13 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
         for (uint32_t i = 0; i < n; i++) {
             // Labels are copied so that the core checks the very values it uses, even if JavaScript writes meanwhile.
             if (label != nullptr) labels[i] = label[at[i]];
+            if (done + i + 1 < count) Prefetch(x + at[i + 1] * n_in, n_in);
             if (gather) std::memcpy(&xs[i * n_in], x + at[i] * n_in, n_in * sizeof(float));
             if (!targets.empty()) std::memcpy(&targets[i * n_out], target + at[i] * n_out, n_out * sizeof(float));
         }
         const float *one = target == nullptr ? nullptr : target + at[0] * n_out;
         const tp_batch batch = {gather ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
                                 targets.empty() ? one : targets.data(), n};
-        if (!gather && done + 1 < count) Prefetch(x + order[done + 1] * n_in, n_in);
         status = Step(net, batch, stats);
         if (kind == kTrain && log_flags != 0) Record(net, batch, stats);
         if (status != TP_OK) {
