@@ -260,6 +260,9 @@ export function toNative(json: ModelJson): NativeModel {
   return model;
 }
 
+/** A node without attributes. */
+const emptyNode = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
+
 function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: NativeModel): NativeNode {
   const op = listId('layer', coreName(String(node.op)));
   const attributes = Object.hasOwn(opAttributes, String(node.op)) ? opAttributes[node.op as LayerOp] : undefined;
@@ -275,22 +278,7 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
       attribute: unknown,
     });
   }
-  const out: NativeNode = {
-    name: node.name,
-    op,
-    in: inputIndices(node, names),
-    flags: 0,
-    units: 0,
-    kernel: [0, 0],
-    stride: [0, 0],
-    padding: 0,
-    pad: [0, 0, 0, 0],
-    groups: 0,
-    init: 0,
-    param: 0,
-    scale: 0,
-    zero: 0,
-  };
+  const out: NativeNode = { ...emptyNode, name: node.name, op, in: inputIndices(node, names) };
   const channels = (): number => shapeBefore(before, out.in[0] as number)[2] ?? 1;
   for (const kind of Object.values(attributes)) setAttribute(node, kind, out, channels);
   return out;
@@ -299,8 +287,23 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
 /** h, w, c, rank of the output of node `index` (or of the input). */
 function shapeBefore(model: NativeModel, index: number): number[] {
   if (index < 0) return model.input;
-  const prefix = { ...model, nodes: model.nodes.slice(0, index + 1), loss: listId('loss', 'mse') ?? model.loss };
+  const nodes = model.nodes.slice(0, index + 1);
+  if (givesInt8(model, index)) {
+    // A model must end with reals.
+    let name = 'end';
+    while (nodes.some((node) => node.name === name)) name += '.';
+    nodes.push({ ...emptyNode, name, op: listId('layer', 'dequantize') ?? 0, in: [index, constant('node', 'none')] });
+  }
+  const prefix = { ...model, nodes, loss: listId('loss', 'mse') ?? model.loss };
   return planOf(prefix, null).nodes[index]?.out ?? model.input;
+}
+
+/** What only moves values gives what it gets. */
+function givesInt8(model: NativeModel, index: number): boolean {
+  const { op, in: inputs } = model.nodes[index] as NativeNode;
+  const name = listName('layer', op) ?? '';
+  if (name === 'flatten') return (inputs[0] as number) >= 0 && givesInt8(model, inputs[0] as number);
+  return name === 'quantize' || name.endsWith('_s8');
 }
 
 /** The core's node as JSON: the inverse of {@link toNative}. @internal */

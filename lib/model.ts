@@ -131,8 +131,8 @@ export class Model {
     if (bytes.length === 0) throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: it is empty');
     const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const blob = guard('model file', () => addon().readBlob(owned));
-    const { parameters } = planOf(blob.model, null);
-    if (4 * parameters > bytes.length) {
+    const { parameters, nodes } = planOf(blob.model, null);
+    if (nodes.reduce((sum, node) => sum + node.paramBytes, 0) > bytes.length) {
       throw new TinypropError('ERR_TINYPROP_BLOB', `model file: its graph has ${parameters} parameters, more than ${bytes.length} bytes can hold`, { parameters });
     }
     const core = new ModelCore(blob.model, blob.hasState ? blob.recipe : null, false);
@@ -286,7 +286,7 @@ export class Model {
    */
   foldBatchNorm(): Model {
     this.core.free('foldBatchNorm');
-    const { json, tensors } = foldedTensors(this.toJSON(), (name) => this.getTensor(name));
+    const { json, tensors } = foldedTensors(this.toJSON(), this.tensors().map(({ name }) => name), (name) => this.getTensorData(name));
     const model = Model.fromJSON(json);
     for (const [name, values] of tensors) model.setTensor(name, values);
     model.meta = structuredClone(this.meta);
