@@ -3,14 +3,13 @@ import { writeFileAtomic } from '../file';
 import type { DataSplit } from '../data';
 import { describe } from '../describe';
 import { TinypropError } from '../errors';
-import type { ModelJson } from '../graph';
 import { Model } from '../model';
 import { count, deviation, duration, loss, mean, meanAndSpread, percent, points } from '../report/format';
 import { renderReport, type ReportRun, type ReportSummary } from '../report/index';
 import { parseModelSpec } from '../specs';
 import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
-import { type DataFlags, describeData, loadForTraining, parseAugment, specContext } from './data-source';
+import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -42,21 +41,25 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
-  const split = await loadForTraining(flags, context);
-  const json = parseModelSpec(flags.model, specContext(split.train));
+  const stored = flags.model.endsWith('.tpm') ? await Model.load(flags.model) : undefined;
+  const bytes = stored?.toBytes();
+  stored?.close();
+  const split = await loadForTraining(flags, context, stored && readDataMeta(stored.meta).normalization);
+  const json = bytes === undefined ? parseModelSpec(flags.model, specContext(split.train)) : undefined;
+  const open = (): Model => (json === undefined ? Model.fromBytes(bytes as Uint8Array) : Model.fromJSON(json));
   out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, ${flags.seeds} ${flags.seeds === 1 ? 'seed' : 'seeds'}`);
-  const runs = await runAll(flags, split, json, context);
+  const runs = await runAll(flags, split, open, context);
   const summary = summarise(flags.methods, runs);
   const document = { runs: runs.map(publicRun), summary: summary.map(publicSummary) };
   out.document(document);
   for (const row of document.summary) out.event({ type: 'summary', ...row });
   out.text(summaryTable(summary, runs));
-  if (flags.report !== undefined) await writeReport(flags, flags.report, { split, json, runs, summary, title }, context);
+  if (flags.report !== undefined) await writeReport(flags, flags.report, { split, open, runs, summary, title }, context);
   return 0;
 }
 
 /** Runs everything, `jobs` at a time; the results come in a fixed order whatever ends first. */
-async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, context: Context): Promise<Run[]> {
+async function runAll(flags: CompareFlags, split: DataSplit, open: () => Model, context: Context): Promise<Run[]> {
   const seeds = Array.from({ length: flags.seeds }, (_, i) => i + 1);
   // Methods change fastest: what slows the machine for a while slows all of them.
   const plan = seeds.flatMap((seed) => flags.methods.map((method) => ({ method, seed })));
@@ -67,7 +70,7 @@ async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, co
     for (let at = next++; at < plan.length; at = next++) {
       const { method, seed } = plan[at] as { method: string; seed: number };
       const prefix = `${String(finished + 1).padStart(String(plan.length).length)}/${plan.length} ${method} seed ${seed}  `;
-      const run = await runOne(flags, split, json, { method, seed, prefix }, context);
+      const run = await runOne(flags, split, open, { method, seed, prefix }, context);
       done[at] = run;
       finished++;
       context.out.note(`${String(finished).padStart(String(plan.length).length)}/${plan.length} ${runLine(run)}`);
@@ -81,11 +84,11 @@ async function runAll(flags: CompareFlags, split: DataSplit, json: ModelJson, co
 async function runOne(
   flags: CompareFlags,
   split: DataSplit,
-  json: ModelJson,
+  open: () => Model,
   { method, seed, prefix }: { method: string; seed: number; prefix: string },
   { out, signal }: Context,
 ): Promise<Run> {
-  const model = Model.fromJSON(json);
+  const model = open();
   const warnings: string[] = [];
   try {
     model.threads = flags.threads;
@@ -173,11 +176,11 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
 async function writeReport(
   flags: CompareFlags,
   path: string,
-  found: { split: DataSplit; json: ModelJson; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
+  found: { split: DataSplit; open: () => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
   { out, argv }: Context,
 ): Promise<void> {
   const { version, sourceId, kernels } = describe();
-  const model = Model.fromJSON(found.json);
+  const model = found.open();
   const { parameterCount } = model;
   const { macsForward, macsBackward } = model.plan({ training: true });
   model.close();
