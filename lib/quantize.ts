@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { observe, quantizations } from './activations';
-import type { Dataset } from './data/dataset';
+import { sizeOf, type Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import type { ModelJson, NodeJson } from './graph';
 import type { Quantization } from './layers';
@@ -114,11 +114,10 @@ function inputsOf(model: Model, samples: Float32Array | Dataset): Float32Array {
   const x = samples instanceof Float32Array ? samples : samples?.x;
   const size = model.core.plan.inputs;
   if (!(x instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', 'quantizeModel: samples: expected a Float32Array or a data set');
-  if (x.length === 0 || x.length % size !== 0) {
-    throw new TinypropError('ERR_TINYPROP_SHAPE', `quantizeModel: samples: expected a multiple of ${size} numbers (${model.inputShape.join('x')}), found ${x.length}`, {
-      expected: size,
-      found: x.length,
-    });
+  const found = samples instanceof Float32Array ? x.length : sizeOf(samples.inputShape);
+  if (x.length === 0 || x.length % size !== 0 || (found !== size && x !== samples)) {
+    const expected = x === samples ? `a multiple of ${size} numbers` : `samples of ${size} numbers`;
+    throw new TinypropError('ERR_TINYPROP_SHAPE', `quantizeModel: samples: expected ${expected} (${model.inputShape.join('x')}), found ${found}`, { expected: size, found });
   }
   const bad = x.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {

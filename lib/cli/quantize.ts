@@ -62,12 +62,12 @@ export async function quantizeCommand(flags: QuantizeFlags, context: Context): C
 }
 
 /** At most n samples, the classes in their proportions. */
-function some(data: Dataset, n: number): Float32Array {
-  if (n >= data.n) return data.x;
+function some(data: Dataset, n: number): Dataset {
+  if (n >= data.n) return data;
   const size = sizeOf(data.inputShape);
   const x = new Float32Array(n * size);
   stratifiedSubset(data.labels, data.n, n, 1).forEach((row, i) => x.set(data.x.subarray(row * size, (row + 1) * size), i * size));
-  return x;
+  return { name: data.name, inputShape: data.inputShape, x, n };
 }
 
 function evaluate(model: Model, data: Dataset, { threads }: QuantizeFlags, signal: AbortSignal): Promise<Evaluation> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Activations } from '../../lib/activations';
 import { loadData, type DataSplit, type Dataset } from '../../lib/data';
 import { add, avgPool2d, batchNorm, conv1d, conv2d, dense, denseS8, depthwiseConv2d, dequantize, dropout, flatten, globalAvgPool, leakyRelu, maxPool2d, quantize, relu, relu6, sigmoid, tanh, type LayerSpec } from '../../lib/layers';
 import { Model } from '../../lib/model';
@@ -153,6 +154,22 @@ describe('a quantised model', () => {
   });
 });
 
+describe('activations', () => {
+  it('are those of the whole model, of both kinds', async () => {
+    const json = { ...graphModel().toJSON(), loss: 'mse' as const };
+    const model = Model.fromJSON(json);
+    const x = random(64 * 9, 4);
+    const { model: int8 } = await quantizeModel(model, x);
+    for (const each of [model, int8]) {
+      const activations = new Activations(each);
+      const all = await activations.run(x);
+      activations.close();
+      expect([...all.keys()]).toEqual(['input', ...each.toJSON().nodes.map(({ name }) => name)]);
+      expect([...all.values()].at(-1)).toEqual((await each.predict(x)).outputs);
+    }
+  });
+});
+
 describe('quantizeModel', () => {
   it('takes convolutions over time, other poolings, and relus that others read past', async () => {
     const time = Model.sequential({ input: [32, 3], layers: [conv1d({ units: 6, kernel: 5, stride: 2, padding: [2, 1] }), relu(), conv1d({ units: 4, kernel: 3, padding: 'same' }), globalAvgPool(), dense(3)] });
@@ -167,6 +184,17 @@ describe('quantizeModel', () => {
       for (const layer of layers) expect(layer.sqnr).toBeGreaterThan(25);
       if (model === paths) expect(layers.find(({ node }) => node === 'a')).toMatchObject({ output: 'a', op: 'conv2dS8' });
     }
+  });
+
+  it('serves regression too', async () => {
+    const model = Model.sequential({ input: [6], loss: 'mse', layers: [dense(24), relu(), dense(2)] });
+    const x = random(6 * 400, 11);
+    const data: Dataset = { name: 'sums', x, n: 400, inputShape: [6], targets: Float32Array.from({ length: 800 }, (_, i) => (x[6 * (i >> 1) + (i & 1)] as number) - (x[6 * (i >> 1) + 3] as number)), targetSize: 2 };
+    await trained(model, data, 8);
+    const { model: int8 } = await quantizeModel(model, data);
+    const [before, after] = [await model.evaluate(data), await int8.evaluate(data)];
+    expect(before.loss).toBeLessThan(0.05);
+    expect(after.loss).toBeLessThan(before.loss + 0.002);
   });
 
   it('bears dead rows, large biases and silent layers', async () => {
@@ -200,6 +228,7 @@ describe('quantizeModel', () => {
     const { x } = toyData(20);
     await failure('ERR_TINYPROP_SHAPE', () => quantizeModel(model, x.subarray(1)));
     await failure('ERR_TINYPROP_SHAPE', () => quantizeModel(model, new Float32Array(0)));
+    await failure('ERR_TINYPROP_SHAPE', () => quantizeModel(model, toyData(20, { size: 6 })));
     await failure('ERR_TINYPROP_ARG', () => quantizeModel(model, [1, 2] as never));
     for (const percentile of [50, 101, NaN]) await failure('ERR_TINYPROP_ARG', () => quantizeModel(model, x, { percentile }));
     const bad = x.slice();
