@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelJson, NodeJson } from './graph';
+import type { TensorData } from './model';
 
 const foldable = new Set(['dense', 'conv2d', 'conv1d', 'depthwiseConv2d']);
 
 /**
  * Folds batch normalisations into the layer before: `w' = w s`, `b' = (b - mean) s + beta`,
- * `s = gamma / sqrt(variance + epsilon)`, per output channel; float64, rounded to float32 at the end.
+ * `s = gamma / sqrt(variance + epsilon)`, per output channel; float64, rounded to float32 at the end. All other tensors stay, those
+ * of int8 layers too.
  *
+ * @param names of all tensors
  * @returns the smaller description and all of its tensors
  * @internal
  */
 export function foldedTensors(
   json: ModelJson,
-  tensor: (name: string) => Float32Array,
-): { json: ModelJson; tensors: Map<string, Float32Array> } {
+  names: readonly string[],
+  tensor: (name: string) => TensorData,
+): { json: ModelJson; tensors: Map<string, TensorData> } {
+  const floats = (name: string): Float32Array => tensor(name) as Float32Array;
   const consumers = new Map<string, number>();
   for (const node of json.nodes) for (const input of node.inputs) consumers.set(input, (consumers.get(input) ?? 0) + 1);
   const byName = new Map(json.nodes.map((node) => [node.name, node]));
@@ -25,7 +30,7 @@ export function foldedTensors(
     replaced.set(node.name, before.name);
     norms.set(before.name, node);
   }
-  const tensors = new Map<string, Float32Array>();
+  const tensors = new Map<string, TensorData>();
   const nodes: NodeJson[] = [];
   for (const node of json.nodes) {
     if (replaced.has(node.name)) continue;
@@ -33,18 +38,10 @@ export function foldedTensors(
     const folded: NodeJson = { ...node, inputs: node.inputs.map((input) => replaced.get(input) ?? input) };
     if (norm !== undefined) folded['bias'] = true;
     nodes.push(folded);
-    for (const [name, values] of norm === undefined ? ownTensors(node, tensor) : foldedPair(node, norm, tensor)) tensors.set(name, values);
+    if (norm !== undefined) for (const [name, values] of foldedPair(node, norm, floats)) tensors.set(name, values);
+    else for (const name of names) if (name.slice(0, name.lastIndexOf('.')) === node.name) tensors.set(name, tensor(name));
   }
   return { json: { ...json, nodes }, tensors };
-}
-
-function ownTensors(node: NodeJson, tensor: (name: string) => Float32Array): [string, Float32Array][] {
-  const parts = foldable.has(node.op)
-    ? ['weight', ...(node['bias'] === false ? [] : ['bias'])]
-    : node.op === 'batchNorm'
-      ? ['gamma', 'beta', 'mean', 'variance']
-      : [];
-  return parts.map((part) => [`${node.name}.${part}`, tensor(`${node.name}.${part}`)]);
 }
 
 function foldedPair(node: NodeJson, norm: NodeJson, tensor: (name: string) => Float32Array): [string, Float32Array][] {

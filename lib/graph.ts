@@ -260,6 +260,9 @@ export function toNative(json: ModelJson): NativeModel {
   return model;
 }
 
+/** A node without attributes. */
+const emptyNode = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
+
 function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: NativeModel): NativeNode {
   const op = listId('layer', coreName(String(node.op)));
   const attributes = Object.hasOwn(opAttributes, String(node.op)) ? opAttributes[node.op as LayerOp] : undefined;
@@ -275,22 +278,7 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
       attribute: unknown,
     });
   }
-  const out: NativeNode = {
-    name: node.name,
-    op,
-    in: inputIndices(node, names),
-    flags: 0,
-    units: 0,
-    kernel: [0, 0],
-    stride: [0, 0],
-    padding: 0,
-    pad: [0, 0, 0, 0],
-    groups: 0,
-    init: 0,
-    param: 0,
-    scale: 0,
-    zero: 0,
-  };
+  const out: NativeNode = { ...emptyNode, name: node.name, op, in: inputIndices(node, names) };
   const channels = (): number => shapeBefore(before, out.in[0] as number)[2] ?? 1;
   for (const kind of Object.values(attributes)) setAttribute(node, kind, out, channels);
   return out;
@@ -312,8 +300,9 @@ function modelUpTo(model: NativeModel, index: number): NativeModel {
   const order = [...kept].filter((i) => i >= 0).sort((a, b) => a - b);
   const nodes = order.map((i) => model.nodes[i] as NativeNode).map((node) => ({ ...node, in: node.in.map((i) => (i < 0 ? i : order.indexOf(i))) }));
   const last = nodes.length - 1;
-  const blank = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
-  const shown = { ...blank, name: 'shown', op: listId('layer', 'dequantize') as number, in: [last, constant('node', 'none')] };
+  let name = 'shown';
+  while (nodes.some((node) => node.name === name)) name += '.';
+  const shown = { ...emptyNode, name, op: listId('layer', 'dequantize') as number, in: [last, constant('node', 'none')] };
   return { ...model, nodes: givesInt8(model, index) ? [...nodes, shown] : nodes, loss: listId('loss', 'mse') ?? model.loss };
 }
 

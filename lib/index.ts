@@ -65,6 +65,7 @@ export {
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
 export type { RecipeOptions } from './recipe';
+export { quantizeModel, type QuantizedLayer, type QuantizeOptions, type QuantizeResult } from './quantize';
 export {
   Trainer,
   type EndEvent,

@@ -277,7 +277,7 @@ export class Model {
    */
   foldBatchNorm(): Model {
     this.core.free('foldBatchNorm');
-    const { json, tensors } = foldedTensors(this.toJSON(), (name) => this.getTensor(name));
+    const { json, tensors } = foldedTensors(this.toJSON(), this.tensors().map(({ name }) => name), (name) => this.getTensorData(name));
     const model = Model.fromJSON(json);
     for (const [name, values] of tensors) model.setTensor(name, values);
     model.meta = structuredClone(this.meta);

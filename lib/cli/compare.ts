@@ -3,7 +3,6 @@ import { writeFileAtomic } from '../file';
 import type { DataSplit } from '../data';
 import { describe } from '../describe';
 import { TinypropError } from '../errors';
-import type { ModelJson } from '../graph';
 import { Model } from '../model';
 import { count, deviation, duration, loss, mean, meanAndSpread, percent, points } from '../report/format';
 import { renderReport, type ReportRun, type ReportSummary } from '../report/index';
@@ -42,7 +41,7 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
-  const start = isImported(flags.model) ? await Model.load(flags.model) : undefined;
+  const start = flags.model.endsWith('.tpm') || isImported(flags.model) ? await Model.load(flags.model) : undefined;
   try {
     return await compareFrom(start, flags, context, title);
   } finally {
@@ -65,7 +64,7 @@ async function compareFrom(start: Model | undefined, flags: CompareFlags, contex
   out.document(document);
   for (const row of document.summary) out.event({ type: 'summary', ...row });
   out.text(summaryTable(summary, runs));
-  if (flags.report !== undefined) await writeReport(flags, flags.report, { split, json, runs, summary, title }, context);
+  if (flags.report !== undefined) await writeReport(flags, flags.report, { split, open, runs, summary, title }, context);
   return 0;
 }
 
@@ -187,11 +186,11 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
 async function writeReport(
   flags: CompareFlags,
   path: string,
-  found: { split: DataSplit; json: ModelJson; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
+  found: { split: DataSplit; open: () => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
   { out, argv }: Context,
 ): Promise<void> {
   const { version, sourceId, kernels } = describe();
-  const model = Model.fromJSON(found.json);
+  const model = found.open();
   const { parameterCount } = model;
   const { macsForward, macsBackward } = model.plan({ training: true });
   model.close();

@@ -19,6 +19,7 @@ import { Output, type OutputOptions, type Streams } from './output';
 import { type PlanFlags, planCommand } from './plan';
 import { type PredictFlags, predictCommand } from './predict';
 import { policyNames } from './recipe';
+import { type QuantizeFlags, quantizeCommand } from './quantize';
 import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
 
@@ -95,7 +96,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -158,11 +159,23 @@ function addPredict(program: Command, register: Register): void {
   });
 }
 
+function addQuantize(program: Command, register: Register): void {
+  const command = program.command('quantize').description('make an int8 model of a trained one; accuracy and size of both, noise of every layer');
+  command.requiredOption('--model <file>', 'model file of floats').requiredOption('--out <file>', 'int8 model to write');
+  flag.addDataFlags(command, true);
+  command
+    .option('--samples <n>', 'training samples to take the ranges of activations from', flag.integerFlag(1), 500)
+    .option('--percentile <p>', 'ranges end at this percentile of the values (100: at the outermost)', flag.numberFlag('a number above 50, at most 100', (v) => v > 50 && v <= 100));
+  flag.addThreadsFlag(command);
+  flag.addOutputFlags(command, true);
+  register(command, (context) => quantizeCommand(command.opts<QuantizeFlags>(), context));
+}
+
 function addCompare(program: Command, register: Register): void {
   const command = program.command('compare').description('train every method with every seed; table, JSON, report');
   flag.addDataFlags(command, true);
   command
-    .requiredOption('--model <spec>', modelHelp)
+    .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: all start from its weights`)
     .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...policyNames])
     .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
     .option('--report <file>', 'also write a report (HTML, one file)')

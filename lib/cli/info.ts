@@ -60,7 +60,7 @@ export async function fileInfoCommand(path: string, { out }: Context): CommandRe
     out.text(`${path}: ${bytes(contents.length)}, input ${model.inputShape.join('x')}, ${model.outputSize} outputs, loss ${model.loss}, ${count(model.parameterCount)} parameters`);
     out.text(`weights   sha256 ${weights}`);
     if (blob.sections.length > 0) out.text(`sections  ${blob.sections.map(({ tag, data }) => `${tag} (${bytes(data.length)})`).join(', ')}`);
-    out.text(`\n${textTable([{ head: 'tensor' }, { head: 'shape' }, { head: 'numbers', number: true }], tensors.map((t) => [t.name, t.shape.join('x'), count(t.size)]))}`);
+    out.text(`\n${textTable([{ head: 'tensor' }, { head: 'type' }, { head: 'shape' }, { head: 'numbers', number: true }], tensors.map((t) => [t.name, t.dtype, t.shape.join('x'), count(t.size)]))}`);
     // The file holds f32: seven digits are all there is.
     const short = (value: string | number | boolean): string => String(typeof value === 'number' ? Number(value.toPrecision(7)) : value);
     if (recipe) out.text(`\nrecipe    ${Object.entries(recipe).map(([key, value]) => `${key} ${short(value)}`).join(', ')}`);
