@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { addon, constant, constantName, guard, listName, type NativeModel, type NativePlan, type NativeRecipe } from './addon';
 import { TinypropError } from './errors';
-import { jsName, jsShape } from './graph';
+import { jsName, jsShape, planOf, toNative, type ModelJson } from './graph';
 
 /** Bytes of RAM by use. */
 export interface PlanRam {
@@ -232,4 +232,40 @@ export function planReport(inference: NativePlan, training: NativePlan | null, f
       macs: { forward: node.macsForward, dw: node.macsDw, dx: node.macsDx },
     })),
   };
+}
+
+/** What of a model can train within a budget of RAM. */
+export interface Fitting {
+  /** Layers that train, from the last one down. */
+  readonly trains: string[];
+  /** Layers with parameters. */
+  readonly of: number;
+  /** The others: what `--freeze` is given. */
+  readonly freeze: string[];
+  /** Parameters of those have to stay in flash. */
+  readonly frozenInFlash: boolean;
+  /** The arena for training; where nothing fits, that of the layer that needs least. */
+  readonly arenaBytes: number;
+}
+
+/**
+ * Layers that can train within `ram` bytes of arena: from the last one down every layer that still fits beside those before it, so that a
+ * large one is passed over, and errors go through it, for the sake of smaller ones below.
+ *
+ * @throws TinypropError as a plan does
+ * @internal
+ */
+export function fitTraining(json: ModelJson, recipe: NativeRecipe, ram: number): Fitting {
+  const arena = (trains: readonly string[], flash: boolean): number => {
+    const nodes = json.nodes.map((node) => (layers.includes(node.name) ? { ...node, frozen: !trains.includes(node.name) } : node));
+    return planOf(toNative({ ...json, nodes }), recipe, flash).arenaBytes;
+  };
+  const layers = planOf(toNative(json), null)
+    .nodes.filter((node) => node.paramBytes > 0)
+    .map((node) => node.name);
+  const trains: string[] = [];
+  for (const name of [...layers].reverse()) if (arena([...trains, name], true) <= ram) trains.push(name);
+  const frozenInFlash = trains.length === 0 || arena(trains, false) > ram;
+  const arenaBytes = trains.length > 0 ? arena(trains, frozenInFlash) : Math.min(...layers.map((name) => arena([name], true)));
+  return { trains, of: layers.length, freeze: layers.filter((name) => !trains.includes(name)), frozenInFlash, arenaBytes };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Model } from '../model';
-import type { PlanRam, StoreOptions, StorePlan } from '../plan';
+import { fitTraining, type Fitting, type PlanRam, type StoreOptions, type StorePlan } from '../plan';
+import { nativeRecipe } from '../recipe';
 import { TinypropError } from '../errors';
 import { bytes, count } from '../report/format';
 import { parseModelSpec } from '../specs';
@@ -52,7 +53,7 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
     const overRam = flags.ram !== undefined && needed > flags.ram;
     const overFlash = flags.flash !== undefined && flashNeeded > flags.flash;
     const overStore = plan.store?.fits === false;
-    const fitting = overRam && wanted.training && flags.freeze === undefined ? await mostThatFits(flags, wanted) : undefined;
+    const fitting = overRam && wanted.training && flags.freeze === undefined ? fitTraining(model.toJSON(), nativeRecipe(wanted.recipe, null), flags.ram as number) : undefined;
     const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash && !overStore, ...defined({ fitting }) };
     out.document({ model: flags.model, input: model.inputShape, outputs: model.outputSize, policy: flags.policy, batch: flags.batch, ...plan, budget });
     out.text(nodeTable(plan.nodes));
@@ -74,41 +75,10 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   }
 }
 
-/** What of a model can train within a budget of RAM. */
-interface Fitting {
-  /** Weight layers that train, from the last one; 0: none, and `arenaBytes` is that of the last alone. */
-  layers: number;
-  of: number;
-  /** Frozen parameters have to stay in flash. */
-  frozenInFlash: boolean;
-  arenaBytes: number;
-}
-
-/** As many of the last weight layers as fit; with frozen parameters in RAM if that costs no layer. */
-async function mostThatFits(flags: PlanFlags, wanted: NonNullable<Parameters<Model['plan']>[0]>): Promise<Fitting> {
-  const arenaOf = async (layers: number, frozenInFlash: boolean): Promise<number> => {
-    const model = await open(flags);
-    try {
-      model.freeze({ allButLast: layers });
-      return model.plan({ ...wanted, frozenInFlash }).training?.arenaBytes ?? Infinity;
-    } finally {
-      model.close();
-    }
-  };
-  const whole = await open(flags);
-  const of = whole.plan().nodes.filter((node) => node.layer !== null).length;
-  whole.close();
-  const fits = async (layers: number, frozenInFlash: boolean): Promise<boolean> => (await arenaOf(layers, frozenInFlash)) <= (flags.ram as number);
-  let layers = of; // more layers never need less
-  while (layers > 0 && !(await fits(layers, true))) layers--;
-  const frozenInFlash = layers === 0 || !(await fits(layers, false));
-  return { layers, of, frozenInFlash, arenaBytes: await arenaOf(Math.max(layers, 1), frozenInFlash) };
-}
-
-function fittingText({ layers, of, frozenInFlash, arenaBytes }: Fitting, ram: number): string {
-  if (layers === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the last layer alone, everything else in flash, needs ${bytes(arenaBytes)}`;
+function fittingText({ trains, of, freeze, frozenInFlash, arenaBytes }: Fitting, ram: number): string {
+  if (trains.length === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the cheapest layer alone, everything else in flash, needs ${bytes(arenaBytes)}`;
   const flash = frozenInFlash ? ' --frozen-in-flash' : '';
-  return `\nwithin ${bytes(ram)} the last ${layers} of ${of} weight layers can train: --freeze all-but-last:${layers}${flash} needs ${bytes(arenaBytes)}`;
+  return `\nwithin ${bytes(ram)} ${trains.length} of ${of} layers can train, from the last one down: ${trains.join(', ')}\n--freeze ${freeze.join(',')}${flash} needs ${bytes(arenaBytes)}`;
 }
 
 /** The store to plan: asked for by --block or --store. */
