@@ -52,7 +52,7 @@ TP_TARGET_END
 #include "roofline_loops.inc"
 
 static const roofline_loops *roofline_of(const char *isa) {
-    if (tp_text_equal(isa, "avx512")) { return &roofline_loops_avx512; }
+    if (tp_text_equal(isa, "avx512") || tp_text_equal(isa, "avx512vnni")) { return &roofline_loops_avx512; }
     return tp_text_equal(isa, "soft") ? &roofline_loops_soft : &roofline_loops_avx2;
 }
 #elif defined(__aarch64__)

@@ -125,9 +125,10 @@ Napi::Value RecipePreset(const Napi::CallbackInfo &info) {
     return WriteRecipe(info.Env(), recipe);
 }
 
-// planOf(model, recipe | null)
+// planOf(model, recipe | null, flash?: true: what does not train stays in flash)
 Napi::Value MakeAndWritePlan(const Napi::CallbackInfo &info) {
-    const PlanData plan = MakePlan(info.Env(), info[0], info[1]);
+    const tp_plan_options options = {1, 1, 0, info[2].ToBoolean() ? 1u : 0u};
+    const PlanData plan = MakePlan(info.Env(), info[0], info[1], &options);
     return WritePlan(info.Env(), *PlanOf(plan));
 }
 

@@ -162,7 +162,7 @@ Napi::Object WriteRecipe(Napi::Env env, const tp_recipe &recipe) {
 }
 
 PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe, const tp_plan_options *options) {
-    const tp_plan_options smallest = {1, 1, 0};
+    const tp_plan_options smallest = {1, 1, 0, 0};
     ModelData data;
     ReadModel(env, model, &data);
     const bool training = !recipe.IsNull() && !recipe.IsUndefined();

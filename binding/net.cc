@@ -38,7 +38,7 @@ constexpr uint32_t kMaxTogether = 32, kMaxActBytes = 9u << 18;
 // As many samples at once as pays: those of a batch, fewer where their activations are large.
 PlanData MakeHostPlan(Napi::Env env, Napi::Value model, Napi::Value recipe, uint32_t samples, uint32_t threads) {
     const bool chosen = samples != 0;
-    tp_plan_options options = {chosen ? samples : 1, threads, 1};
+    tp_plan_options options = {chosen ? samples : 1, threads, 1, 0};
     PlanData plan = MakePlan(env, model, recipe, &options);
     const tp_plan &one = *PlanOf(plan);
     const uint32_t batch = one.training != 0 ? one.recipe.batch : kMaxTogether;

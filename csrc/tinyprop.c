@@ -18,6 +18,7 @@ TP_SCALAR_BEGIN
 #include "core/tp_status.c"
 #include "core/tp_model.c"
 #include "core/tp_recipe.c"
+#include "core/tp_plan_memory.c"
 #include "core/tp_plan.c"
 #include "core/tp_net.c"
 

@@ -197,7 +197,7 @@ export interface NativeAddon {
   describe(): NativeFacts;
   recipeDefault(): NativeRecipe;
   recipePreset(recipe: NativeRecipe, preset: string): NativeRecipe;
-  planOf(model: NativeModel, recipe: NativeRecipe | null): NativePlan;
+  planOf(model: NativeModel, recipe: NativeRecipe | null, flash?: boolean): NativePlan;
   storeBytes(model: NativeModel, recipe: NativeRecipe | null, progSize: number): number;
   editModel(model: NativeModel, edit: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel;
   shuffle(seed: number, epoch: number, n: number): Uint32Array;

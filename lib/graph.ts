@@ -284,26 +284,33 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
   return out;
 }
 
+/** Does that node give int8? A view is what it looks at. */
+function givesInt8({ nodes }: NativeModel, index: number): boolean {
+  for (let node = nodes[index]; node !== undefined; node = nodes[node.in[0] as number]) {
+    const op = jsName(listName('layer', node.op) ?? '');
+    if (op !== 'flatten') return op === 'quantize' || op.endsWith('S8');
+  }
+  return false;
+}
+
+/** What node `index` depends on, as a model of its own: every node is read, and the output is of floats. */
+function modelUpTo(model: NativeModel, index: number): NativeModel {
+  const kept = new Set([index]);
+  for (let i = index; i >= 0; i--) if (kept.has(i)) for (const input of model.nodes[i]?.in ?? []) kept.add(input);
+  const order = [...kept].filter((i) => i >= 0).sort((a, b) => a - b);
+  const nodes = order.map((i) => model.nodes[i] as NativeNode).map((node) => ({ ...node, in: node.in.map((i) => (i < 0 ? i : order.indexOf(i))) }));
+  const last = nodes.length - 1;
+  let name = 'shown';
+  while (nodes.some((node) => node.name === name)) name += '.';
+  const shown = { ...emptyNode, name, op: listId('layer', 'dequantize') as number, in: [last, constant('node', 'none')] };
+  return { ...model, nodes: givesInt8(model, index) ? [...nodes, shown] : nodes, loss: listId('loss', 'mse') ?? model.loss };
+}
+
 /** h, w, c, rank of the output of node `index` (or of the input). */
 function shapeBefore(model: NativeModel, index: number): number[] {
   if (index < 0) return model.input;
-  const nodes = model.nodes.slice(0, index + 1);
-  if (givesInt8(model, index)) {
-    // A model must end with reals.
-    let name = 'end';
-    while (nodes.some((node) => node.name === name)) name += '.';
-    nodes.push({ ...emptyNode, name, op: listId('layer', 'dequantize') ?? 0, in: [index, constant('node', 'none')] });
-  }
-  const prefix = { ...model, nodes, loss: listId('loss', 'mse') ?? model.loss };
-  return planOf(prefix, null).nodes[index]?.out ?? model.input;
-}
-
-/** What only moves values gives what it gets. */
-function givesInt8(model: NativeModel, index: number): boolean {
-  const { op, in: inputs } = model.nodes[index] as NativeNode;
-  const name = listName('layer', op) ?? '';
-  if (name === 'flatten') return (inputs[0] as number) >= 0 && givesInt8(model, inputs[0] as number);
-  return name === 'quantize' || name.endsWith('_s8');
+  const name = model.nodes[index]?.name;
+  return planOf(modelUpTo(model, index), null).nodes.find((node) => node.name === name)?.out ?? model.input;
 }
 
 /** The core's node as JSON: the inverse of {@link toNative}. @internal */
@@ -376,12 +383,13 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
 /**
  * Plans a model; errors say which node, with its attributes and the shape of its input.
  *
+ * @param flash leave parameters that do not train in flash, outside of the arena
  * @throws TinypropError `ERR_TINYPROP_MODEL`, `_SHAPE`, `_RECIPE`, `_LIMIT`
  * @internal
  */
-export function planOf(model: NativeModel, recipe: NativeRecipe | null): NativePlan {
+export function planOf(model: NativeModel, recipe: NativeRecipe | null, flash = false): NativePlan {
   try {
-    return addon().planOf(model, recipe);
+    return addon().planOf(model, recipe, flash);
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: string };
     const name = /^node "(.*)"$/s.exec(message ?? '')?.[1];

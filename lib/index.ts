@@ -3,6 +3,7 @@ export { errorCodes, TinypropError, type ErrorCode } from './errors';
 export { describe, type DescribedRow, type Description } from './describe';
 export { GraphBuilder, type TensorRef } from './builder';
 export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorData, type TensorInfo } from './model';
+export type { ImportOptions } from './import';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
 export type { PlanNode, PlanRam, PlanReport, StoreOptions, StorePlan } from './plan';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
@@ -93,4 +94,5 @@ export {
   type ModelForm,
   type VerifyOptions,
 } from './export';
+export { exportTflite } from './export/tflite';
 export * from './data';

@@ -255,3 +255,14 @@ export class ModelCore {
 export function coreFromJson(json: ModelJson): ModelCore {
   return new ModelCore(toNative(json), null, true);
 }
+
+/** The core refuses its own tags as extra sections; what it takes is somebody else's and is kept. @internal */
+export function isCoreSection(core: ModelCore, tag: string): boolean {
+  try {
+    core.net.save(constant('blob', 'weights'), [{ tag, data: new Uint8Array(0) }]);
+    return false;
+  } catch {
+    return true;
+  }
+}
+

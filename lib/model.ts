@@ -9,34 +9,19 @@ import { evaluateModel } from './evaluate';
 import { writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { planOf, type LossName, type ModelJson } from './graph';
+import { fill, importModel, type ImportOptions } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
 import type { Evaluation, Prediction, StepResult } from './results';
+import { arrays, type TensorData, type TensorInfo } from './tensor';
 
 export type { LossName, ModelJson, NodeJson } from './graph';
-
-/** Numbers of a parameter tensor, by its {@link TensorInfo.dtype}. */
-export type TensorData = Float32Array | Int8Array | Int32Array;
-
-/** A parameter tensor, such as `dense1.weight`. */
-export interface TensorInfo {
-  /**
-   * `<node>.weight`, `.bias`, or `.gamma`, `.beta`, `.mean`, `.variance` of batch normalisation. Int8 layers: `.weight` (s8), `.bias`
-   * (s32), `.scale` of the weights of every output, `.requant`: multipliers, then shifts (s32; docs/INT8.md).
-   */
-  readonly name: string;
-  /** Type of its numbers. */
-  readonly dtype: 'f32' | 's8' | 's32';
-  /** Dense `[out, in]`, convolution `[out, kh, kw, in / groups]`, others `[n]`. */
-  readonly shape: number[];
-  /** Numbers. */
-  readonly size: number;
-}
+export type { TensorData, TensorInfo } from './tensor';
 
 /** What {@link Model.save} and {@link Model.toBytes} write. */
 export interface SaveOptions {
@@ -102,11 +87,12 @@ export class Model {
   }
 
   /**
-   * Reads a model file (`.tpm`). If it holds training state, `Trainer.fit` with `resume` continues it.
+   * Reads a model file: `.tpm`, or `.tflite` (docs/import.md), told by its content. If it holds training state,
+   * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
-  static async load(path: string): Promise<Model> {
+  static async load(path: string, options: ImportOptions = {}): Promise<Model> {
     let bytes: Uint8Array;
     try {
       bytes = await readFile(path);
@@ -114,7 +100,7 @@ export class Model {
       throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
     }
     try {
-      return Model.fromBytes(bytes);
+      return Model.fromBytes(bytes, options);
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
@@ -122,13 +108,18 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file; they are not trusted.
+   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * that it was trained with: its `meta.normalization` leaves data as they are.
    *
-   * @throws TinypropError `ERR_TINYPROP_BLOB`, `ERR_TINYPROP_CRC`, `ERR_TINYPROP_VERSION`, `ERR_TINYPROP_MODEL`
+   * @param options of `.tflite` files
+   * @throws TinypropError `ERR_TINYPROP_BLOB`, `ERR_TINYPROP_CRC`, `ERR_TINYPROP_VERSION`, `ERR_TINYPROP_MODEL`; of a `.tflite` also
+   *   `ERR_TINYPROP_MODEL` naming the operator or feature that is not supported, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_LIMIT`
    */
-  static fromBytes(bytes: Uint8Array): Model {
+  static fromBytes(bytes: Uint8Array, options: ImportOptions = {}): Model {
     if (!(bytes instanceof Uint8Array)) throw new TinypropError('ERR_TINYPROP_ARG', 'model file: expected a Uint8Array');
     if (bytes.length === 0) throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: it is empty');
+    const imported = importModel(bytes, options);
+    if (imported !== null) return fill(Model.fromJSON(imported.json), imported);
     const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const blob = guard('model file', () => addon().readBlob(owned));
     const { parameters, nodes } = planOf(blob.model, null);
@@ -345,19 +336,20 @@ export class Model {
    * RAM for inference and training, flash and work, exact and the same on every target.
    *
    * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
-   *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false
+   *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false;
+   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`)
    * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean } = {}): PlanReport {
     this.core.use();
     const { native } = this.core;
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
-      const training = options.training === false ? null : planOf(native, recipe);
+      const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
-      return planReport(planOf(native, null), training, file.length, store);
+      return planReport(planOf(native, null, options.frozenInFlash), training, file.length, store);
     } finally {
       net.close();
     }
@@ -447,19 +439,6 @@ export class Model {
   }
 }
 
-const arrays = { f32: Float32Array, s8: Int8Array, s32: Int32Array } as const;
-
 function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
   return guard(what, () => addon().editModel(model, what, argument));
 }
-
-/** The core refuses its own tags as extra sections; what it takes is somebody else's and is kept. */
-function isCoreSection(core: ModelCore, tag: string): boolean {
-  try {
-    core.net.save(constant('blob', 'weights'), [{ tag, data: new Uint8Array(0) }]);
-    return false;
-  } catch {
-    return true;
-  }
-}
-

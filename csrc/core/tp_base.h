@@ -111,6 +111,9 @@ TP_INLINE uint32_t tp_align_up(uint32_t a, uint32_t to, bool *overflow) {
     return tp_sum(a, to - 1u, overflow) & ~(to - 1u);
 }
 
+/* Parameter tensors in a blob, bytes. */
+#define TP_WEIGHTS_ALIGN 16u
+
 /* Bytes of one element; the only place that knows. 0: no such type. */
 TP_INLINE uint32_t tp_dtype_bytes(uint32_t dtype) {
     static const uint8_t bytes[] = {0, 4, 1, 4, 1};

@@ -12,7 +12,6 @@ enum {
     TP_BLOB_MODEL_HEAD = 32,
     TP_BLOB_TENSOR = 84,
     TP_BLOB_NAME = TP_NAME_BYTES + 16,
-    TP_BLOB_DATA_ALIGN = 16,
     TP_BLOB_MAX_SECTIONS = 64 /* finding one walks the list: a hostile count must not make that quadratic */
 };
 
@@ -183,6 +182,34 @@ static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, cons
     return NULL;
 }
 
+static bool tp_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t n) {
+    bool equal = true;
+    for (uint32_t i = 0; i < n && equal; i++) { equal = a[i] == b[i]; }
+    return equal;
+}
+
+TP_COLD tp_status tp_net_flash(tp_net *net, const tp_blob *blob) {
+    if (net == NULL || net->plan == NULL || blob == NULL || blob->bytes == NULL) { return TP_E_ARG; }
+    if (net->plan->options.flash == 0) { return TP_E_MODE; }
+    const uint8_t *weights = NULL;
+    uint32_t length = 0, index = 0;
+    (void)tp_blob_section(blob, "WGTS", &weights, &length);
+    if ((uintptr_t)weights % 8u != 0) { return TP_E_ARENA; }
+    for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
+        const tp_plan_node *p = &net->plan->node[i];
+        for (uint32_t t = 0; t < p->n_tensors; t++, index++) {
+            char name[TP_NAME_BYTES + 16];
+            tp_tensor_name(p, t, name);
+            if (p->flash == 0) { continue; }
+            if (tp_blob_tensor(blob, name, &p->tensor[t]) != weights + p->tensor[t].offset) { return TP_E_MISMATCH; }
+            if (!tp_net_sane(net, index, weights + p->tensor[t].offset)) { return TP_E_DATA; }
+        }
+    }
+    net->flash = weights;
+    net->ready = 1;
+    return TP_OK;
+}
+
 /* Visits every tensor of the net; `copy` false only checks. */
 static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint32_t flags, bool copy, uint32_t *loaded) {
     char name[TP_NAME_BYTES + 16];
@@ -196,7 +223,9 @@ static TP_COLD tp_status tp_blob_tensors(const tp_blob *blob, tp_net *net, uint3
             continue;
         }
         if (!tp_net_sane(net, i, from)) { return TP_E_DATA; }
-        if (copy) { TP_MEMCPY(to, from, t.bytes); }
+        bool bound = tp_net_in_flash(net, i);
+        if (bound && !tp_bytes_equal(from, (const uint8_t *)to, t.bytes)) { return TP_E_MISMATCH; }
+        if (copy && !bound) { TP_MEMCPY(to, from, t.bytes); }
         *loaded += 1u;
     }
     return TP_OK;
@@ -297,13 +326,13 @@ static void tp_blob_put_tensors(tp_blob_writer *w, const tp_net *net) {
         uint32_t word[9] = {t.dtype, t.rank, t.dim[0], t.dim[1], t.dim[2], t.dim[3], 0, offset, t.bytes};
         tp_blob_put_name(w, name, TP_BLOB_NAME);
         for (uint32_t j = 0; j < 9; j++) { tp_blob_put_u32(w, word[j]); }
-        offset += (t.bytes + TP_BLOB_DATA_ALIGN - 1u) / TP_BLOB_DATA_ALIGN * TP_BLOB_DATA_ALIGN;
+        offset += (t.bytes + TP_WEIGHTS_ALIGN - 1u) / TP_WEIGHTS_ALIGN * TP_WEIGHTS_ALIGN;
     }
     tp_blob_end(w);
     tp_blob_begin(w, "WGTS");
     for (uint32_t i = 0; tp_net_tensor(net, i, &t, name, &data) == TP_OK; i++) {
         tp_blob_put(w, data, t.bytes);
-        tp_blob_pad(w, w->section, TP_BLOB_DATA_ALIGN);
+        tp_blob_pad(w, w->section, TP_WEIGHTS_ALIGN);
     }
     tp_blob_end(w);
 }

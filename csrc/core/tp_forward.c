@@ -156,6 +156,7 @@ static void tp_step_open(tp_step *s, const tp_net *net) {
     s->plan = net->plan;
     s->k = net->kernels;
     s->arena = net->arena;
+    s->flash = net->flash;
     s->n = 1;
     s->fresh = true;
     s->left = TP_BUDGET_ALL;

@@ -30,7 +30,7 @@ TP_COLD tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uin
     net->kernels = kernels;
     net->error_node = plan->n_nodes;
     if (plan->training != 0) { TP_MEMSET(net->arena + plan->grad_at, 0, plan->grad_bytes); }
-    net->ready = 1;
+    net->ready = plan->options.flash != 0 ? 0u : 1u; /* tp_net_flash */
     return TP_OK;
 }
 
@@ -64,7 +64,7 @@ static TP_COLD TP_NOINLINE void tp_net_init_all(const tp_net *net) {
     for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
         const tp_plan_node *p = &net->plan->node[i];
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
-        if (p->n_tensors == 0) { continue; }
+        if (p->n_tensors == 0 || p->flash != 0) { continue; }
         if (ops->init != NULL) {
             ops->init(net, p);
         } else {
@@ -111,16 +111,24 @@ tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, ch
         }
         if (tensor != NULL) { *tensor = p->tensor[index]; }
         if (name != NULL) { tp_tensor_name(p, index, name); }
-        if (data != NULL) { *data = net->arena + p->tensor[index].offset; }
+        if (data != NULL) { *data = (void *)(uintptr_t)((p->flash != 0 ? net->flash : net->arena) + p->tensor[index].offset); }
         return TP_OK;
     }
     return TP_E_ARG;
 }
 
+/* The node of parameter tensor *index, which becomes its number there. */
+static const tp_plan_node *tp_net_owner(const tp_net *net, uint32_t *index) {
+    const tp_plan_node *p = net->plan->node;
+    for (; *index >= p->n_tensors; p++) { *index -= p->n_tensors; }
+    return p;
+}
+
+static bool tp_net_in_flash(const tp_net *net, uint32_t index) { return tp_net_owner(net, &index)->flash != 0; }
+
 /* Would these bytes, which need no alignment, be values of parameter tensor `index`? Floats are finite. */
 static TP_COLD bool tp_net_sane(const tp_net *net, uint32_t index, const uint8_t *bytes) {
-    const tp_plan_node *p = net->plan->node;
-    for (; index >= p->n_tensors; p++) { index -= p->n_tensors; }
+    const tp_plan_node *p = tp_net_owner(net, &index);
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
     bool sane = ops->sane == NULL || ops->sane(p, index, bytes);
     for (uint32_t i = 0; p->tensor[index].dtype == TP_F32 && i < p->tensor[index].bytes; i += 4) {
@@ -137,6 +145,7 @@ TP_COLD tp_status tp_net_write(tp_net *net, uint32_t index, const void *from) {
     tp_status status = tp_net_idle(net);
     if (status == TP_OK) { status = from == NULL ? TP_E_ARG : tp_net_tensor(net, index, &t, NULL, &to); }
     if (status != TP_OK) { return status; }
+    if (tp_net_in_flash(net, index)) { return TP_E_MODE; }
     if (!tp_net_sane(net, index, (const uint8_t *)from)) { return TP_E_DATA; }
     TP_MEMCPY(to, from, t.bytes);
     return TP_OK;

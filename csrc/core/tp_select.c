@@ -9,7 +9,7 @@ static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d
     uint32_t positions = p->n_out / p->rows;
     TP_CALL(s->k, channel_asum_f32)(score, d, positions, p->rows);
     for (uint32_t c = 0; c < p->rows && policy->score != NULL; c++) {
-        const float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)c * p->row_len;
+        const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)c * p->row_len;
         tp_channel channel = {p->layer, c, score[c], TP_CALL(s->k, asum_f32)(w, p->row_len)};
         score[c] = policy->score(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &channel);
     }

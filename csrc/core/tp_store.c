@@ -61,8 +61,8 @@ static uint32_t tp_store_state(const tp_plan *plan) {
 static uint32_t tp_store_weights_bytes(const tp_plan *plan) {
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        for (uint32_t t = 0; t < plan->node[i].n_tensors; t++) {
-            bytes += (plan->node[i].tensor[t].bytes + TP_BLOB_DATA_ALIGN - 1u) / TP_BLOB_DATA_ALIGN * TP_BLOB_DATA_ALIGN;
+        for (uint32_t t = 0; t < plan->node[i].n_tensors && plan->node[i].flash == 0; t++) {
+            bytes += (plan->node[i].tensor[t].bytes + TP_WEIGHTS_ALIGN - 1u) / TP_WEIGHTS_ALIGN * TP_WEIGHTS_ALIGN;
         }
     }
     return bytes;
@@ -119,10 +119,12 @@ static void tp_store_move(const tp_net *net, tp_store_cursor *c, uint8_t *buffer
         if (c->bytes == 0 && c->pad == 0) {
             tp_tensor t = {.bytes = net->plan->state_bytes};
             void *data = net->arena + net->plan->state_at;
-            bool tensor = tp_net_tensor(net, c->next++, &t, NULL, &data) == TP_OK;
+            bool tensor = tp_net_tensor(net, c->next, &t, NULL, &data) == TP_OK;
+            if (tensor && tp_net_in_flash(net, c->next)) { t.bytes = 0; } /* is there anyway */
+            c->next++;
             c->at = (uint8_t *)data;
             c->bytes = t.bytes;
-            c->pad = tensor ? (TP_BLOB_DATA_ALIGN - t.bytes % TP_BLOB_DATA_ALIGN) % TP_BLOB_DATA_ALIGN : 0u;
+            c->pad = tensor ? (TP_WEIGHTS_ALIGN - t.bytes % TP_WEIGHTS_ALIGN) % TP_WEIGHTS_ALIGN : 0u;
         }
         step = tp_min_u32(n, c->bytes > 0 ? c->bytes : c->pad);
         if (c->bytes == 0) {

@@ -17,7 +17,7 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
     bool bias = row == p->rows;
     tp_update u;
     u.k = s->k;
-    u.w = bias ? tp_tensor_f32(s->arena, &p->tensor[1]) : tp_arena_f32(s->arena, p->tensor[0].offset + row * p->row_stride);
+    u.w = bias ? tp_tensor_f32(tp_home(s, p), &p->tensor[1]) : tp_arena_f32(s->arena, p->tensor[0].offset + row * p->row_stride);
     u.g = g;
     u.n = bias ? p->rows : p->row_len;
     u.row = row;

@@ -218,7 +218,7 @@ typedef struct tp_tensor {
     uint32_t dtype;  /* tp_dtype; 0: no such tensor */
     uint32_t dim[4]; /* [out][kh][kw][in/groups] or [out][in][1][1] or [n][1][1][1] */
     uint32_t rank;
-    uint32_t offset; /* bytes from the arena's start */
+    uint32_t offset; /* bytes from the arena's start (tp_plan_node.flash: elsewhere) */
     uint32_t bytes;
 } tp_tensor;
 
@@ -230,6 +230,7 @@ typedef struct tp_plan_options {
     uint32_t samples; /* of a batch worked on together, 1 .. TP_MAX_SAMPLES; 1: least memory */
     uint32_t threads; /* that may work at once (tp_net_parallel), each with scratch of its own, 1 .. TP_MAX_THREADS */
     uint32_t packing; /* 1: scratch in which SIMD kernels lay out inputs and weights their way */
+    uint32_t flash;   /* 1: parameters that do not train stay in the blob, which lies in flash (tp_net_flash), not in the arena */
 } tp_plan_options;
 
 /* Real value of an int8 q: scale * (q - zero). */
@@ -245,6 +246,7 @@ typedef struct tp_plan_node {
     uint32_t dtype;                /* of the output: TP_F32 or TP_S8 */
     tp_quant xq[2], yq;            /* of inputs and output that are int8 */
     int32_t fixed[6];              /* constants of the int8 op, from those */
+    uint32_t flash;                /* 1: its parameters are in the blob, tp_tensor.offset bytes from its WGTS data on */
     uint32_t folded;               /* 1: forward, the node before does its work */
     uint32_t pad_top, pad_left;    /* resolved padding */
     uint32_t n_out;                /* elements of the output */
@@ -327,6 +329,7 @@ const char *tp_kernels_name(const tp_kernels *kernels);
 /* --------------------------------------------------------------------- net */
 
 struct tp_trace;
+struct tp_blob;
 
 /* Runs task(argument, 0) .. task(argument, n - 1) on several threads and returns when all have ended; n <= the plan's threads. */
 typedef struct tp_parallel {
@@ -348,6 +351,7 @@ typedef struct tp_step {
     const tp_plan *plan;
     const tp_kernels *k;
     uint8_t *arena;
+    const uint8_t *flash; /* parameters that are not in the arena */
     const uint8_t *x;    /* the samples worked on together */
     uint32_t first, n;   /* which of them this pass is about */
     struct tp_stats *stats; /* may be NULL */
@@ -375,6 +379,7 @@ typedef struct tp_step {
 typedef struct tp_net {
     const tp_plan *plan;
     uint8_t *arena;
+    const uint8_t *flash; /* parameters that are not in the arena */
     const tp_kernels *kernels;
     uint32_t error_node; /* after TP_E_DELTA: index of the node that failed */
     uint32_t ready;
@@ -406,6 +411,10 @@ typedef struct tp_trace {
  * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION, TP_E_ABSENT; TP_E_RECIPE:
  * TP_NUMERICS_FLUSH on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
+/* Plans of the option `flash`: binds the parameters that do not train to those of `blob`, whose bytes, aligned to 8, must outlive the
+ * net. Comes after tp_net_open and before anything else; tp_blob_load of the same blob then brings the others. All of them must be
+ * there, where a blob of this model has them: TP_E_MISMATCH. TP_E_ARENA: not aligned; TP_E_DATA: not finite; TP_E_MODE: another plan. */
+tp_status tp_net_flash(tp_net *net, const struct tp_blob *blob);
 /* Random weights from the recipe's seed (inference: seed 1), biases 0, batch norm gamma and variance 1, beta and mean 0;
  * fresh training state. Formula and stream: docs/NUMERICS.md. */
 tp_status tp_net_init(tp_net *net);
@@ -424,7 +433,7 @@ tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
  * or .variance) and its memory, which may be written between steps; each output may be NULL. TP_E_ARG past the last. */
 tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data);
 /* Replaces parameter tensor `index` by what lies in `from` (tensor.bytes, in its type). TP_E_ARG past the last; TP_E_DATA: not finite, a
- * scale that is not above 0, a .requant that no scales give. */
+ * scale that is not above 0, a .requant that no scales give; TP_E_MODE: it lies in flash. */
 tp_status tp_net_write(tp_net *net, uint32_t index, const void *from);
 /* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);

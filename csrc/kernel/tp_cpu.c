@@ -13,6 +13,7 @@ static __attribute__((unused)) bool tp_cpu_has_avx512(void) {
     return tp_cpu_has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
            __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
 }
+static __attribute__((unused)) bool tp_cpu_has_avx512vnni(void) { return tp_cpu_has_avx512() && __builtin_cpu_supports("avx512vnni") != 0; }
 #endif
 
 /* Row `index` of the ISA list; NULL past the last. *usable: this CPU runs it. */

@@ -7,6 +7,7 @@
 #define TP_STATIC_avx512 4
 #define TP_STATIC_neon 5
 #define TP_STATIC_vfp 6
+#define TP_STATIC_avx512vnni 7
 /* Cortex-M with an FPU and fma */
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__ARM_FEATURE_FMA)
 #define TP_ISA_HAS_VFP
@@ -52,6 +53,16 @@
 #define TP_ISA_ROW_AVX512
 #endif
 
+/* avx512 and its dot products of int8: takes the rest of its table from there */
+#if defined(__x86_64__) && TP_ISA_WANTED(avx512vnni)
+#if !TP_ISA_WANTED(avx512)
+#error "tinyprop: avx512vnni needs the table avx512 beside it: -DTP_STATIC_ISA=all"
+#endif
+#define TP_ISA_ROW_AVX512VNNI TP_ISA(avx512vnni, tp_cpu_has_avx512vnni())
+#else
+#define TP_ISA_ROW_AVX512VNNI
+#endif
+
 #if defined(__aarch64__) && TP_ISA_WANTED(neon)
 #define TP_ISA_ROW_NEON TP_ISA(neon, true)
 #else
@@ -64,7 +75,7 @@
 #define TP_ISA_ROW_VFP
 #endif
 
-#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_NEON TP_ISA_ROW_VFP
+#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_AVX512VNNI TP_ISA_ROW_NEON TP_ISA_ROW_VFP
 
 #if defined(TP_SOURCES) && !defined(TINYPROP_TP_ISA_UNITS)
 #define TINYPROP_TP_ISA_UNITS
@@ -78,6 +89,8 @@
 #define TP_PASTE2(a, b, c) a##b##_##c
 #define TP_PASTE(a, b, c) TP_PASTE2(a, b, c)
 #define TP_K(name) TP_PASTE(tp_, name, TP_ISA_NAME)
+/* of the table that it takes the rest from */
+#define TP_B(name) TP_PASTE(tp_, name, TP_ISA_BASE)
 
 /* every machine: own correctly rounded fma */
 #if TP_ISA_WANTED(soft)
@@ -115,6 +128,15 @@ TP_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #define TP_ISA_NAME avx512
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_avx512.h"
+#include "tp_isa_unit.inc"
+TP_TARGET_END
+#endif
+
+#if defined(__x86_64__) && TP_ISA_WANTED(avx512vnni)
+TP_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx2,fma")
+#define TP_ISA_NAME avx512vnni
+#define TP_ISA_BASE avx512
+#include "../simd/tp_simd_avx512vnni.h"
 #include "tp_isa_unit.inc"
 TP_TARGET_END
 #endif

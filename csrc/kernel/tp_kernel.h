@@ -66,18 +66,24 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
 
 /* The same for int8: some columns of the input around one row of outputs as int16, padded, with room to read on; or what CMSIS-NN wants. */
 #define TP_S8_COLUMNS 8u   /* outputs worked on together */
-#define TP_S8_CHANNELS 64u /* of a depthwise convolution */
+#define TP_S8_CHANNELS 32u /* of a depthwise convolution, as many together */
 TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
     uint64_t taps = (uint64_t)g->kh * g->kw, columns = tp_min_u32(g->ow, TP_S8_COLUMNS), channels = g->c_in;
     uint64_t cmsis = 4u * ((taps * channels + 7u) / 8u * 8u);
     if (g->kh == 1u && g->kw == 1u) { columns = TP_S8_COLUMNS; } /* a map may be one long row */
     if (g->groups > 1u) {
         cmsis = taps * (2u * channels > 496u ? 2u * channels : 496u);
-        channels = channels < TP_S8_CHANNELS ? channels : TP_S8_CHANNELS;
+        channels = TP_S8_CHANNELS;
     }
     uint64_t strip = 2u * g->kh * ((columns - 1u) * g->sw + g->kw) * channels;
     uint64_t words = ((strip > cmsis ? strip : cmsis) + 3u) / 4u + 64u;
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
+
+TP_INLINE int32_t tp_word(const void *p) {
+    int32_t a;
+    TP_MEMCPY(&a, p, 4);
+    return a;
 }
 
 /* a b / 2^31, to nearest, half up. */

@@ -2,6 +2,9 @@
 /* One row per kernel: name, result, parameters. Prototypes, tables, the exactness test and the benchmark expand it.
  * Orders and roundings: docs/NUMERICS.md. W is [out][in]. */
 #ifdef TP_KERNEL
+#ifndef TP_KERNEL_DOT /* those that an instruction for sums of int8 products makes faster: a row of its own for who tells them apart */
+#define TP_KERNEL_DOT TP_KERNEL
+#endif
 /* dense layer, n samples: y[s][i] = (tree(sum_j w[i][j] x[s][j]) + b[i]) + 0; b may be NULL */
 TP_KERNEL(dense_f32, void, (float *y, const float *w, const float *x, const float *b, uint32_t n_out, uint32_t n_in, uint32_t n))
 /* dx[s] = sum_i d[s][i] w[i], i ascending, + 0. `zeros`, here and below: do the work of zero errors too; what they give never counts */
@@ -63,9 +66,9 @@ TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, uint32_t n, float *grad, float *
 /* any[c] != 0 iff some x[p][c] is not a zero */
 TP_KERNEL(channel_any_f32, void, (uint32_t *any, const float *x, uint32_t positions, uint32_t channels))
 /* int8 as in TensorFlow Lite, exact: y = clamp(requantize(b + sum (x - x_zero) w) + y_zero), sums in int32 that wrap */
-TP_KERNEL(dense_s8, void, (int8_t *y, const int8_t *w, const int8_t *x, const int32_t *b, const tp_requant *q, uint32_t n_out, uint32_t n_in, uint32_t n))
+TP_KERNEL_DOT(dense_s8, void, (int8_t *y, const int8_t *w, const int8_t *x, const int32_t *b, const tp_requant *q, uint32_t n_out, uint32_t n_in, uint32_t n))
 /* groups = 1, W [out][kh][kw][in]; padding adds nothing. scratch: tp_conv_s8_scratch(g) words, or NULL: the form that needs none */
-TP_KERNEL(conv_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q, uint32_t *scratch))
+TP_KERNEL_DOT(conv_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q, uint32_t *scratch))
 /* groups = c_in, W [kh][kw][out]; output channel o reads input channel o / (c_out / c_in) */
 TP_KERNEL(depthwise_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q, uint32_t *scratch))
 TP_KERNEL(clamp_s8, void, (int8_t *y, const int8_t *x, int32_t lo, int32_t hi, uint32_t n))
@@ -77,10 +80,12 @@ TP_KERNEL(dequantize_s8, void, (float *y, const int8_t *x, float scale, int32_t 
 /* d = lo < y < hi ? d : 0; returns sum |d| of the result, P = 8 */
 TP_KERNEL(clamp_back_s8, float, (float *d, const int8_t *y, int32_t lo, int32_t hi, uint32_t n))
 /* errors through int8 weights, scale[o] that of W's channel: e = d scale[o], rounded; dx = sum of fma(e, w, dx), i or (oy, ox, o)
- * ascending, + 0. Errors of 0 give nothing. Depthwise too (W as above) */
+ * ascending, + 0. Errors of 0 give nothing. W as in conv_s8, in depthwise_s8 */
 TP_KERNEL(dense_dx_s8, void, (float *dx, const float *d, const int8_t *w, const float *scale, uint32_t n_out, uint32_t n_in, uint32_t n))
 TP_KERNEL(conv_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale))
+TP_KERNEL(depthwise_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale))
 /* gradient rows first .. first + rows, [out][kh][kw][in/groups]: g = fma(d, x - x_zero, g), samples, then positions ascending, + 0;
  * rows whose errors are all 0 are left alone. grad points at row `first`. A dense layer is a map of 1 x 1 */
 TP_KERNEL(conv_dw_s8, void, (const tp_conv *g, uint32_t n, float *grad, const int8_t *x, int32_t x_zero, const float *d, uint32_t first, uint32_t rows))
+#undef TP_KERNEL_DOT
 #endif

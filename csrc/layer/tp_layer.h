@@ -75,6 +75,9 @@ typedef struct tp_layer_ops {
 /* Row of the list with that wire id; NULL: unknown. */
 static const tp_layer_ops *tp_layer_find(uint32_t id);
 
+/* Where the parameters of a node lie: in the arena, or in the file in flash. */
+TP_INLINE const uint8_t *tp_home(const tp_step *s, const tp_plan_node *p) { return p->flash != 0 ? s->flash : s->arena; }
+
 TP_INLINE float *tp_tensor_f32(const uint8_t *arena, const tp_tensor *t) {
     return t->dtype == 0 ? NULL : (float *)(void *)(uintptr_t)(arena + t->offset);
 }

@@ -93,7 +93,7 @@ static uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_node *p, co
 
 static void tp_conv2d_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]), *x = a->x[0];
+    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home(s, p), &p->tensor[1]), *x = a->x[0];
     float *y = a->y;
     if (a->pieces > 0) {
         g = tp_conv_map(p);
@@ -120,12 +120,12 @@ static void tp_conv2d_errors(const tp_step *s, const tp_plan_node *p, const tp_p
         return;
     }
     const float *d = a->d + (size_t)c.oy * c.g.ow * c.g.c_out;
-    TP_CALL(s->k, conv_dx_f32)(&c.g, a->n, a->dx[0] + c.y * row, d, tp_tensor_f32(s->arena, &p->tensor[0]), a->zeros, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_dx_f32)(&c.g, a->n, a->dx[0] + c.y * row, d, tp_tensor_f32(tp_home(s, p), &p->tensor[0]), a->zeros, tp_conv_room(s, a));
 }
 
 static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     tp_conv geometry = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)first * p->row_len;
+    float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)first * p->row_len;
     TP_CALL(s->k, conv_dw_f32)(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
 }
 

@@ -33,18 +33,13 @@ static void tp_dwconv2d_s8_plan(tp_plan_node *p, const tp_plan_options *options,
 static void tp_conv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, 1);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(s->arena, &p->tensor[0]), tp_tensor_s32(s->arena, &p->tensor[1]), &q, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_room(s, a));
 }
 
 static void tp_dwconv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(s->arena, &p->tensor[0]), tp_tensor_s32(s->arena, &p->tensor[1]), &q, tp_conv_room(s, a));
-}
-
-static void tp_conv_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t groups) {
-    tp_conv g = tp_window_geometry(p, groups);
-    TP_CALL(s->k, conv_dx_s8)(&g, a->n, a->dx[0], a->d, tp_tensor_s8(s->arena, &p->tensor[0]), tp_tensor_f32(s->arena, &p->tensor[2]));
+    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_room(s, a));
 }
 
 static void tp_conv_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, uint32_t first, uint32_t rows, uint32_t groups) {
@@ -52,8 +47,15 @@ static void tp_conv_s8_gradient(const tp_step *s, const tp_plan_node *p, const t
     TP_CALL(s->k, conv_dw_s8)(&geometry, a->n, g, a->x[0], p->xq[0].zero, a->d, first, rows);
 }
 
-static void tp_conv2d_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) { tp_conv_s8_errors(s, p, a, 1); }
-static void tp_dwconv2d_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) { tp_conv_s8_errors(s, p, a, p->in.c); }
+static void tp_conv2d_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_conv g = tp_window_geometry(p, 1);
+    TP_CALL(s->k, conv_dx_s8)(&g, a->n, a->dx[0], a->d, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_f32(tp_home(s, p), &p->tensor[2]));
+}
+
+static void tp_dwconv2d_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_conv g = tp_window_geometry(p, p->in.c);
+    TP_CALL(s->k, depthwise_dx_s8)(&g, a->n, a->dx[0], a->d, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_f32(tp_home(s, p), &p->tensor[2]));
+}
 
 static void tp_conv2d_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     (void)c;

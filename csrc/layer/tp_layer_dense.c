@@ -23,7 +23,7 @@ static void tp_dense_plan(tp_plan_node *p, const tp_plan_options *options, bool 
 }
 
 static void tp_dense_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *w = tp_tensor_f32(s->arena, &p->tensor[0]), *b = tp_tensor_f32(s->arena, &p->tensor[1]);
+    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home(s, p), &p->tensor[1]);
     uint32_t first = a->piece, rows = a->pieces > 0 ? a->pieces : p->rows;
     float *y = a->y;
     TP_CALL(s->k, dense_f32)(y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);
@@ -44,7 +44,7 @@ static uint32_t tp_dense_piece_macs(const tp_step *s, const tp_plan_node *p, con
 
 /* Some rows of one sample: their part of dx, and (update) the rows themselves, as the kernels for all rows do it. */
 static void tp_dense_some(const tp_step *s, const tp_plan_node *p, const tp_pass *a, bool update) {
-    float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)a->piece * p->row_len, *dx = a->dx[0];
+    float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)a->piece * p->row_len, *dx = a->dx[0];
     uint32_t end = a->piece + a->pieces;
     if (a->piece == 0 && dx != NULL) { TP_MEMSET(dx, 0, (size_t)p->row_len * sizeof(float)); }
     for (uint32_t i = a->piece; i < end; i++, w += p->row_len) {
@@ -60,11 +60,11 @@ static void tp_dense_errors(const tp_step *s, const tp_plan_node *p, const tp_pa
         tp_dense_some(s, p, a, false);
         return;
     }
-    TP_CALL(s->k, dense_dx_f32)(a->dx[0], a->d, tp_tensor_f32(s->arena, &p->tensor[0]), p->rows, p->row_len, a->n, a->zeros);
+    TP_CALL(s->k, dense_dx_f32)(a->dx[0], a->d, tp_tensor_f32(tp_home(s, p), &p->tensor[0]), p->rows, p->row_len, a->n, a->zeros);
 }
 
 static void tp_dense_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
-    float *w = tp_tensor_f32(s->arena, &p->tensor[0]) + (size_t)first * p->row_len;
+    float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)first * p->row_len;
     TP_CALL(s->k, dense_dw_f32)(g, w, c, a->x[0], a->d, p->rows, p->row_len, a->n, first, rows, a->zeros);
 }
 
@@ -73,7 +73,7 @@ static void tp_dense_fused(const tp_step *s, const tp_plan_node *p, const tp_pas
         tp_dense_some(s, p, a, true);
         return;
     }
-    TP_CALL(s->k, dense_sgd_f32)(a->dx[0], tp_tensor_f32(s->arena, &p->tensor[0]), a->x[0], a->d, s->lr, p->rows, p->row_len, a->zeros);
+    TP_CALL(s->k, dense_sgd_f32)(a->dx[0], tp_tensor_f32(tp_home(s, p), &p->tensor[0]), a->x[0], a->d, s->lr, p->rows, p->row_len, a->zeros);
 }
 
 TP_OPTIONAL tp_layer_ops tp_layer_dense = {

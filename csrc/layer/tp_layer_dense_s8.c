@@ -14,11 +14,11 @@ static void tp_dense_s8_plan(tp_plan_node *p, const tp_plan_options *options, bo
 
 static void tp_dense_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, dense_s8)(a->y, tp_tensor_s8(s->arena, &p->tensor[0]), a->x[0], tp_tensor_s32(s->arena, &p->tensor[1]), &q, p->rows, p->row_len, a->n);
+    TP_CALL(s->k, dense_s8)(a->y, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), a->x[0], tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, p->rows, p->row_len, a->n);
 }
 
 static void tp_dense_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    TP_CALL(s->k, dense_dx_s8)(a->dx[0], a->d, tp_tensor_s8(s->arena, &p->tensor[0]), tp_tensor_f32(s->arena, &p->tensor[2]), p->rows, p->row_len, a->n);
+    TP_CALL(s->k, dense_dx_s8)(a->dx[0], a->d, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_f32(tp_home(s, p), &p->tensor[2]), p->rows, p->row_len, a->n);
 }
 
 static void tp_dense_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {

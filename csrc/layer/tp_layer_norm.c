@@ -27,15 +27,15 @@ static void tp_batch_norm_init(const tp_net *net, const tp_plan_node *p) {
 }
 
 static float *tp_batch_norm_inverse(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *variance = tp_tensor_f32(s->arena, &p->tensor[3]);
+    const float *variance = tp_tensor_f32(tp_home(s, p), &p->tensor[3]);
     float *inverse = (float *)(void *)a->scratch;
     for (uint32_t c = 0; c < p->in.c; c++) { inverse[c] = 1.0f / TP_SQRT(variance[c] + p->node.param); }
     return inverse;
 }
 
 static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *beta = tp_tensor_f32(s->arena, &p->tensor[1]);
-    const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    const float *gamma = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *beta = tp_tensor_f32(tp_home(s, p), &p->tensor[1]);
+    const float *mean = tp_tensor_f32(tp_home(s, p), &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
     const float *x = a->x[0];
     float *y = a->y;
     for (uint32_t i = 0; i < p->n_out; i += p->in.c) {
@@ -47,7 +47,7 @@ static void tp_batch_norm_forward(const tp_step *s, const tp_plan_node *p, const
 }
 
 static void tp_batch_norm_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *gamma = tp_tensor_f32(s->arena, &p->tensor[0]), *inverse = tp_batch_norm_inverse(s, p, a);
+    const float *gamma = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *inverse = tp_batch_norm_inverse(s, p, a);
     for (uint32_t i = 0; i < p->n_out; i += p->in.c) {
         for (uint32_t c = 0; c < p->in.c; c++) { a->dx[0][i + c] = a->d[i + c] * (gamma[c] * inverse[c]); }
     }
@@ -55,7 +55,7 @@ static void tp_batch_norm_errors(const tp_step *s, const tp_plan_node *p, const 
 
 static void tp_batch_norm_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows) {
     (void)c;
-    const float *mean = tp_tensor_f32(s->arena, &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
+    const float *mean = tp_tensor_f32(tp_home(s, p), &p->tensor[2]), *inverse = tp_batch_norm_inverse(s, p, a);
     const float *x = a->x[0];
     float *gamma = first == 0 ? g : NULL, *beta = first + rows == 2 ? g + (size_t)(1u - first) * p->in.c : NULL;
     for (uint32_t i = 0; i < p->n_out && gamma != NULL; i += p->in.c) {

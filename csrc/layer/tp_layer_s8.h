@@ -75,7 +75,7 @@ static void tp_s8_parameters(tp_plan_node *p, uint32_t rank, const uint32_t dim[
 }
 
 static tp_requant tp_s8_requant(const tp_step *s, const tp_plan_node *p) {
-    const int32_t *requant = tp_tensor_s32(s->arena, &p->tensor[3]);
+    const int32_t *requant = tp_tensor_s32(tp_home(s, p), &p->tensor[3]);
     return (tp_requant){requant, requant + p->rows, p->xq[0].zero, p->yq.zero, p->fixed[0], p->fixed[1]};
 }
 
@@ -149,11 +149,11 @@ TP_INLINE float tp_limit(float x, float limit) { return x > limit ? limit : x > 
  * scale_x * scale[o]. */
 static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
     const tp_recipe *r = &s->plan->recipe;
-    const float *scale = tp_tensor_f32(s->arena, &p->tensor[2]);
+    const float *scale = tp_tensor_f32(tp_home(s, p), &p->tensor[2]);
     bool unscaled = (r->int8 & TP_INT8_UNSCALED) != 0;
     tp_rounding q = {s, (uint32_t)(p - s->plan->node), row * ((p->row_len + 7u) / 8u), {{0}}, NULL};
     if (row == p->rows) {
-        int32_t *b = tp_tensor_s32(s->arena, &p->tensor[1]);
+        int32_t *b = tp_tensor_s32(tp_home(s, p), &p->tensor[1]);
         for (uint32_t o = 0; o < p->rows; o++) {
             float unit = p->xq[0].scale * scale[o];
             float c = unscaled ? -(s->lr_batch * unit) : -(s->lr_batch / unit);
@@ -164,7 +164,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
         return;
     }
     if ((r->int8 & TP_INT8_RESIDUAL) != 0) { q.carry = (float *)(void *)(s->arena + p->optim) + row; }
-    int8_t *w = tp_s8_row(s->arena, p, row);
+    int8_t *w = tp_s8_row(tp_home(s, p), p, row);
     uint32_t step = tp_s8_step(p);
     float c = -(s->lr_batch * p->xq[0].scale), decay = s->lr * r->weight_decay;
     c = unscaled ? c * scale[row] : c / scale[row];

@@ -182,3 +182,5 @@ TP_INLINE float tp_avx2_largest(__m256 a) {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
+
+#include "tp_simd_avx2_s8.h"

@@ -103,6 +103,8 @@
 #define vf_add_span(acc, j, a) ((acc) = vf_add(vf_add((acc), _mm512_castps512_ps256(a)), _mm512_extractf32x8_ps((a), 1)))
 #define vf_square_span(acc, j, a) ((acc) = tp_avx512_squares((acc), _mm512_castps512_ps256(a), _mm512_extractf32x8_ps((a), 1)))
 
+#ifndef TINYPROP_TP_SIMD_AVX512_H
+#define TINYPROP_TP_SIMD_AVX512_H
 /* the first n lanes */
 TP_INLINE uint32_t tp_avx512_mask(uint32_t n) { return (1u << n) - 1u; }
 
@@ -171,3 +173,6 @@ TP_INLINE uint32_t tp_avx512_sift(float *value, uint32_t *at, __m512 d, const ui
 TP_INLINE __m256 tp_avx512_squares(__m256 acc, __m256 low, __m256 high) {
     return _mm256_fmadd_ps(high, high, _mm256_fmadd_ps(low, low, acc));
 }
+#endif
+
+#include "tp_simd_avx512_s8.h"

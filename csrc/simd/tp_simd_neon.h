@@ -199,3 +199,5 @@ TP_INLINE tp_neon_pair tp_neon_add_square(tp_neon_pair acc, uint32_t j, float32x
     }
     return acc;
 }
+
+#include "tp_simd_neon_s8.h"

@@ -10,6 +10,7 @@ import { parseModelSpec } from '../specs';
 import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
+import { feedSplit, isModelFile } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -33,7 +34,6 @@ interface Run extends ReportRun {
 
 /** `compare`: every method with every seed on the same data, model and recipe. */
 export async function compareCommand(flags: CompareFlags, context: Context, title = 'tinyprop: a comparison'): CommandResult {
-  const { out } = context;
   const unknown = flags.methods.find((name) => !(policyNames as string[]).includes(name));
   if (unknown !== undefined) {
     throw new TinypropError('ERR_TINYPROP_SPEC', `unknown method "${unknown}"; valid: ${policyNames.join(', ')}`, { method: unknown, valid: policyNames });
@@ -41,12 +41,22 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
-  const stored = flags.model.endsWith('.tpm') ? await Model.load(flags.model) : undefined;
-  const bytes = stored?.toBytes();
-  stored?.close();
-  const split = await loadForTraining(flags, context, stored && readDataMeta(stored.meta).normalization);
-  const json = bytes === undefined ? parseModelSpec(flags.model, specContext(split.train)) : undefined;
-  const open = (): Model => (json === undefined ? Model.fromBytes(bytes as Uint8Array) : Model.fromJSON(json));
+  const start = isModelFile(flags.model) ? await Model.load(flags.model) : undefined;
+  try {
+    return await compareFrom(start, flags, context, title);
+  } finally {
+    start?.close();
+  }
+}
+
+/** `start`: the model whose weights every run begins with; without it each begins with those of its seed. */
+async function compareFrom(start: Model | undefined, flags: CompareFlags, context: Context, title: string): CommandResult {
+  const { out } = context;
+  const split = await loadForTraining(flags, context, start && readDataMeta(start.meta).normalization);
+  if (start) feedSplit(split, start);
+  const json = start?.toJSON() ?? parseModelSpec(flags.model, specContext(split.train));
+  const weights = start?.toBytes();
+  const open = (): Model => (weights ? Model.fromBytes(weights) : Model.fromJSON(json));
   out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, ${flags.seeds} ${flags.seeds === 1 ? 'seed' : 'seeds'}`);
   const runs = await runAll(flags, split, open, context);
   const summary = summarise(flags.methods, runs);

@@ -31,6 +31,7 @@ export async function loadForTraining(flags: DataFlags, context: Context, stored
 /** Loads data normalised as a model file says. */
 export async function loadWith(flags: DataFlags, stored: Normalization | undefined, context: Context): Promise<DataSplit> {
   if (stored === undefined) return load(flags, undefined, context);
+  if (stored.mode === 'none') return load(flags, 'none', context);
   const split = await load(flags, 'none', context);
   // The factor belongs to the files (1/255 for bytes); mean and deviation belong to the model.
   const rest: Normalization = { ...stored, scale: 1 };

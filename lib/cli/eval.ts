@@ -5,6 +5,7 @@ import { Model } from '../model';
 import { count, duration, loss, percent } from '../report/format';
 import type { Context, CommandResult } from './context';
 import { type DataFlags, loadWith, readDataMeta } from './data-source';
+import { feedSplit } from './model-file';
 import { textTable } from './table';
 import { effortOf, readTrainingMeta } from './training-meta';
 
@@ -28,7 +29,7 @@ export async function evalCommand(flags: EvalFlags, context: Context): CommandRe
   const model = await Model.load(flags.model);
   try {
     const meta = readDataMeta(model.meta);
-    const data = partOf(await loadWith(flags, meta.normalization, context), flags.split, flags.data);
+    const data = partOf(feedSplit(await loadWith(flags, meta.normalization, context), model), flags.split, flags.data);
     model.threads = flags.threads;
     const started = performance.now();
     const { accuracy, loss: value, confusion, n } = await model.evaluate(data, { signal });

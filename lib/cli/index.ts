@@ -10,6 +10,7 @@ import { dataGetCommand, dataListCommand, dataVerifyCommand } from './data';
 import { type DemoFlags, demoCommand } from './demo';
 import { type EvalFlags, evalCommand } from './eval';
 import { errorCodeOf, exitCodeOf, exitCodes } from './exit';
+import { type ExportFlags, exportCommand } from './export';
 import { type FirmwareExportFlags, firmwareExportCommand, firmwareVerifyCommand } from './firmware';
 import * as flag from './flags';
 import { fileInfoCommand, infoCommand } from './info';
@@ -25,7 +26,7 @@ import { type TrainFlags, trainCommand } from './train';
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
 type Register = (command: Command, action: Action) => void;
 
-const modelHelp = modelSpecs.map((m) => m.spec).join(', ');
+const modelHelp = [...modelSpecs.map((m) => m.spec), 'FILE.tflite'].join(', ');
 
 /**
  * Runs the command line.
@@ -95,7 +96,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addPlan, addReplay, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -196,12 +197,23 @@ function addPlan(program: Command, register: Register): void {
     .option('--momentum <mu>', 'momentum (needs memory for it)', flag.numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
     .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
+    .option('--frozen-in-flash', 'parameters that do not train stay in the model file in flash')
     .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
     .option('--flash <size>', 'flash budget for the model and its store, such as 1M', flag.bytesFlag);
   flag.addStoreFlags(command);
   flag.addPolicyFlags(command);
   flag.addOutputFlags(command, false);
   register(command, (context) => planCommand(command.opts<PlanFlags>(), context));
+}
+
+function addExport(program: Command, register: Register): void {
+  const command = program.command('export').description('write trained weights back into the .tflite file that the model came from');
+  command
+    .requiredOption('--model <file>', 'trained model file')
+    .requiredOption('--tflite <file>', 'the original')
+    .requiredOption('--out <file>', 'the patched file');
+  flag.addOutputFlags(command, false);
+  register(command, (context) => exportCommand(command.opts<ExportFlags>(), context));
 }
 
 function addFirmware(program: Command, register: Register): void {

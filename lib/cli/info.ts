@@ -7,6 +7,7 @@ import { describeRecipe } from '../recipe';
 import { bytes, count } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
+import { isImported } from './model-file';
 import { textTable } from './table';
 
 /** `info`: what this build contains. */
@@ -35,7 +36,8 @@ export async function fileInfoCommand(path: string, { out }: Context): CommandRe
   const model = await Model.load(path);
   try {
     const contents = new Uint8Array(await readFile(path));
-    const blob = guard('model file', () => addon().readBlob(contents));
+    // A .tflite file has no sections.
+    const blob = isImported(path) ? { sections: [], recipe: null, hasState: false } : guard('model file', () => addon().readBlob(contents));
     const tensors = model.tensors();
     const recipe = blob.recipe === null ? null : describeRecipe(blob.recipe);
     const progress = blob.hasState ? model.core.net.progress() : null;
@@ -57,7 +59,7 @@ export async function fileInfoCommand(path: string, { out }: Context): CommandRe
     });
     out.text(`${path}: ${bytes(contents.length)}, input ${model.inputShape.join('x')}, ${model.outputSize} outputs, loss ${model.loss}, ${count(model.parameterCount)} parameters`);
     out.text(`weights   sha256 ${weights}`);
-    out.text(`sections  ${blob.sections.map(({ tag, data }) => `${tag} (${bytes(data.length)})`).join(', ')}`);
+    if (blob.sections.length > 0) out.text(`sections  ${blob.sections.map(({ tag, data }) => `${tag} (${bytes(data.length)})`).join(', ')}`);
     out.text(`\n${textTable([{ head: 'tensor' }, { head: 'type' }, { head: 'shape' }, { head: 'numbers', number: true }], tensors.map((t) => [t.name, t.dtype, t.shape.join('x'), count(t.size)]))}`);
     // The file holds f32: seven digits are all there is.
     const short = (value: string | number | boolean): string => String(typeof value === 'number' ? Number(value.toPrecision(7)) : value);

@@ -7,6 +7,7 @@ import { parseModelSpec } from '../specs';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
 import { checkPolicyFlags, defined, type PolicyFlags, policyOf } from './recipe';
+import { isImported } from './model-file';
 import { textTable } from './table';
 import { momentum, sgd } from '../optimizer';
 
@@ -20,6 +21,7 @@ export interface PlanFlags extends PolicyFlags {
   momentum: number;
   freeze?: string[] | { allButLast: number };
   inference?: boolean;
+  frozenInFlash?: boolean;
   ram?: number;
   flash?: number;
   block?: number;
@@ -43,19 +45,22 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
     checkPolicyFlags([policy.policy], flags);
     const optimizer = flags.momentum > 0 ? momentum({ mu: flags.momentum }) : sgd();
     const store = storeOptions(flags);
-    const plan = model.plan({ training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store }) });
+    const wanted = { training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store, frozenInFlash: flags.frozenInFlash }) };
+    const plan = model.plan(wanted);
     const needed = (plan.training ?? plan.inference).arenaBytes;
     const flashNeeded = plan.flashBytes + (plan.store?.areaBytes ?? 0);
     const overRam = flags.ram !== undefined && needed > flags.ram;
     const overFlash = flags.flash !== undefined && flashNeeded > flags.flash;
     const overStore = plan.store?.fits === false;
-    const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash && !overStore };
+    const fitting = overRam && wanted.training && flags.freeze === undefined ? await mostThatFits(flags, wanted) : undefined;
+    const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash && !overStore, ...defined({ fitting }) };
     out.document({ model: flags.model, input: model.inputShape, outputs: model.outputSize, policy: flags.policy, batch: flags.batch, ...plan, budget });
     out.text(nodeTable(plan.nodes));
     out.text(`\n${count(plan.parameters)} parameters, ${count(plan.macsForward)} multiply-accumulates forward and ${count(plan.macsBackward)} backward for a sample\n`);
     out.text(ramTable(plan.inference, plan.training));
     out.text(`\nflash for the model file: ${bytes(plan.flashBytes)} (code not counted)`);
     if (overRam) out.error(`does not fit: needs ${bytes(needed)} of RAM${flags.inference ? '' : ' for training'}, the budget is ${bytes(flags.ram as number)}`);
+    if (fitting !== undefined) out.text(fittingText(fitting, flags.ram as number));
     if (plan.store) out.text(storeText(plan.store));
     if (overFlash) out.error(`does not fit: needs ${bytes(flashNeeded)} of flash${plan.store ? ' with its store' : ''}, the budget is ${bytes(flags.flash as number)}`);
     if (plan.store && overStore) {
@@ -67,6 +72,43 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   } finally {
     model.close();
   }
+}
+
+/** What of a model can train within a budget of RAM. */
+interface Fitting {
+  /** Weight layers that train, from the last one; 0: none, and `arenaBytes` is that of the last alone. */
+  layers: number;
+  of: number;
+  /** Frozen parameters have to stay in flash. */
+  frozenInFlash: boolean;
+  arenaBytes: number;
+}
+
+/** As many of the last weight layers as fit; with frozen parameters in RAM if that costs no layer. */
+async function mostThatFits(flags: PlanFlags, wanted: NonNullable<Parameters<Model['plan']>[0]>): Promise<Fitting> {
+  const arenaOf = async (layers: number, frozenInFlash: boolean): Promise<number> => {
+    const model = await open(flags);
+    try {
+      model.freeze({ allButLast: layers });
+      return model.plan({ ...wanted, frozenInFlash }).training?.arenaBytes ?? Infinity;
+    } finally {
+      model.close();
+    }
+  };
+  const whole = await open(flags);
+  const of = whole.plan().nodes.filter((node) => node.layer !== null).length;
+  whole.close();
+  const fits = async (layers: number, frozenInFlash: boolean): Promise<boolean> => (await arenaOf(layers, frozenInFlash)) <= (flags.ram as number);
+  let layers = of; // more layers never need less
+  while (layers > 0 && !(await fits(layers, true))) layers--;
+  const frozenInFlash = layers === 0 || !(await fits(layers, false));
+  return { layers, of, frozenInFlash, arenaBytes: await arenaOf(Math.max(layers, 1), frozenInFlash) };
+}
+
+function fittingText({ layers, of, frozenInFlash, arenaBytes }: Fitting, ram: number): string {
+  if (layers === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the last layer alone, everything else in flash, needs ${bytes(arenaBytes)}`;
+  const flash = frozenInFlash ? ' --frozen-in-flash' : '';
+  return `\nwithin ${bytes(ram)} the last ${layers} of ${of} weight layers can train: --freeze all-but-last:${layers}${flash} needs ${bytes(arenaBytes)}`;
 }
 
 /** The store to plan: asked for by --block or --store. */
@@ -98,7 +140,7 @@ function storeText(store: StorePlan): string {
 }
 
 async function open(flags: PlanFlags): Promise<Model> {
-  if (flags.model.endsWith('.tpm')) return Model.load(flags.model);
+  if (flags.model.endsWith('.tpm') || isImported(flags.model)) return Model.load(flags.model);
   return Model.fromJSON(parseModelSpec(flags.model, defined({ inputShape: flags.input, classes: flags.classes })));
 }
 

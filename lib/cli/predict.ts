@@ -6,6 +6,7 @@ import { percent } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, loadWith, readDataMeta } from './data-source';
 import { partOf } from './eval';
+import { feedInt8, feedSplit } from './model-file';
 
 /** Flags of `predict`: one of `data` and `input`. */
 export interface PredictFlags extends Partial<DataFlags> {
@@ -80,7 +81,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
   const { normalization } = readDataMeta(model.meta);
   if (flags.data !== undefined) {
     const split = await loadWith({ ...flags, data: flags.data }, normalization, context);
-    return partOf(split, flags.split, flags.data);
+    return partOf(feedSplit(split, model), flags.split, flags.data);
   }
   const path = flags.input as string;
   const { shape, data } = await readNpy(path);
@@ -96,6 +97,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
     });
   }
   if (normalization) applyNormalization(x, normalization.mean.length, normalization);
+  if (data instanceof Int8Array && (normalization?.mode ?? 'none') === 'none') feedInt8(x, model);
   const limited = Math.min(n, flags.limit ?? n);
   return { name: path, x: x.subarray(0, limited * size), n: limited, inputShape: model.inputShape };
 }

@@ -9,6 +9,7 @@ import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { dataMeta, type DataFlags, describeData, labelCount, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { exitCodes } from './exit';
+import { feedSplit, isImported } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
@@ -42,6 +43,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
     const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
+    feedSplit(split, model);
     adapt(model, flags, split);
     model.threads = flags.threads;
     model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
@@ -77,9 +79,13 @@ interface Start {
 /** Opens the file that training starts from, if there is one; a resumed run takes its flags from there. */
 async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Promise<Start> {
   const { resume, init } = typed;
+  if (typed.model !== undefined && isImported(typed.model) && (resume ?? init) !== undefined) {
+    throw new TinypropError('ERR_TINYPROP_SPEC', `--model ${typed.model} is where training starts from; leave it out with ${resume === undefined ? '--init' : '--resume'}`);
+  }
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, or --init FILE or --resume FILE');
+  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC or FILE.tflite, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 

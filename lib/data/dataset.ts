@@ -52,6 +52,8 @@ export interface DataSplit {
   readonly normalization: Normalization;
   /** Things worth telling a person that are no errors: a missing CIFAR batch, a split made here. */
   readonly notices: string[];
+  /** True: the inputs were int8 numbers in their file (`npy:`), which an int8 model takes as they are. */
+  readonly int8?: boolean;
 }
 
 /** Number of values in a sample of this shape. */

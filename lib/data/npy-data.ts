@@ -44,6 +44,7 @@ export async function readNpyData(args: readonly string[], context: LoadContext)
     test,
     scale: image ? 1 / 255 : 1,
     defaultMode: image ? 'mean' : 'none',
+    ...(x.array.data instanceof Int8Array && { int8: true }),
   };
 }
 

@@ -37,6 +37,8 @@ export interface RawData {
   /** First factor of the normalisation. */
   readonly scale: number;
   readonly defaultMode: NormalizeMode;
+  /** The inputs are int8 numbers as stored. */
+  readonly int8?: boolean;
 }
 
 /** What a reader gets: the options, checked, and a place for notices. */
@@ -91,7 +93,7 @@ export function finish(raw: RawData, context: LoadContext): DataSplit {
   const normalization = computeNormalization(train.x, channels, mode, raw.scale);
   applyNormalization(train.x, channels, normalization);
   if (test) applyNormalization(test.x, channels, normalization);
-  return { train, ...(test && { test }), normalization, notices: context.notices };
+  return { train, ...(test && { test }), normalization, notices: context.notices, ...(raw.int8 && { int8: true }) };
 }
 
 /** The sentence that tells a person about a split made here. */

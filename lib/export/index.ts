@@ -94,7 +94,7 @@ function firmwareTree(model: Model, options: FirmwareOptions): { tree: FileTree;
   if (recipe.batch !== 1) throw new TinypropError('ERR_TINYPROP_RECIPE', `recipe: batch: the exported program trains sample by sample: expected 1, found ${recipe.batch}`, { field: 'batch' });
   const bytes = deviceBytes(model);
   const { native } = model.core;
-  const plan = planOf(native, recipe);
+  const plan = planOf(native, recipe, true);
   const core = coreSources();
   const [version, sourceId, cmsisNn] = [packageVersion(), sourceIdOf(core), options.cmsisNn === true];
   const samples = options.samples === undefined ? null : samplesOf(options.samples, model);

@@ -63,13 +63,14 @@ function learnSource(loss: LossName): string {
   return `/* SPDX-License-Identifier: Apache-2.0 */
 #include "tinyprop_learn.h"
 
-static _Alignas(TP_ALIGN) uint8_t arena[TINYPROP_ARENA_BYTES]; /* weights, training state, activations: all of it */
+static _Alignas(TP_ALIGN) uint8_t arena[TINYPROP_ARENA_BYTES]; /* weights that train, training state, activations: all of it */
 static _Alignas(8) uint8_t plan_bytes[TINYPROP_PLAN_BYTES];
 static _Alignas(8) uint8_t stats_bytes[TINYPROP_STATS_BYTES];
 static tp_net net;
 static learn_counts counts;
 
 tp_status learn_open(void) {
+    static const tp_plan_options options = {.samples = 1, .threads = 1, .flash = 1}; /* frozen weights stay in tinyprop_model */
     static tp_node nodes[TINYPROP_MODEL_NODES];
     tp_plan *plan = (tp_plan *)(void *)plan_bytes;
     tp_recipe recipe = tinyprop_model_recipe();
@@ -78,8 +79,9 @@ tp_status learn_open(void) {
     counts = (learn_counts){0, 0, 0};
     tp_status status = tp_blob_open(&blob, tinyprop_model, TINYPROP_MODEL_BYTES);
     if (status == TP_OK) { status = tp_blob_model(&blob, nodes, TINYPROP_MODEL_NODES, &model); }
-    if (status == TP_OK) { status = tp_plan_make(&model, &recipe, plan, sizeof plan_bytes, NULL); }
+    if (status == TP_OK) { status = tp_plan_make_with(&model, &recipe, &options, plan, sizeof plan_bytes, NULL); }
     if (status == TP_OK) { status = tp_net_open(&net, plan, arena, sizeof arena, NULL); }
+    if (status == TP_OK) { status = tp_net_flash(&net, &blob); }
     if (status == TP_OK) { status = tp_net_init(&net); }
     if (status == TP_OK) { status = tp_blob_load(&blob, &net, TP_BLOB_WEIGHTS, NULL); }
     return status;

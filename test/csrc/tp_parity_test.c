@@ -45,7 +45,7 @@ static void tp_trace_is_pinned(void) {
     TP_CHECK((splits > 0) == (tp_options->threads > 1 && tp_options->samples > 1));
 }
 
-static const tp_plan_options tp_plans[] = {{1, 1, 0}, {1, 1, 1}, {3, 1, 0}, {3, 3, 1}, {TP_MAX_SAMPLES, 2, 1}};
+static const tp_plan_options tp_plans[] = {{1, 1, 0, 0}, {1, 1, 1, 0}, {3, 1, 0, 0}, {3, 3, 1, 0}, {TP_MAX_SAMPLES, 2, 1, 0}};
 
 /* A trace that learns nothing would prove nothing: full training must fit the data. */
 static void tp_trace_learns(void) {

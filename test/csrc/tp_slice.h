@@ -5,7 +5,7 @@
 
 #include "tp_build.h"
 
-static const tp_plan_options tp_smallest = {1, 1, 0}, tp_host = {3, 1, 1};
+static const tp_plan_options tp_smallest = {1, 1, 0, 0}, tp_host = {3, 1, 1, 0};
 
 /* As tp_live_open, with options. */
 static void tp_slice_open(tp_live *v, const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, const tp_kernels *k) {

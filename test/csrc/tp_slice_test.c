@@ -52,7 +52,7 @@ static void tp_slices_are_the_step(const tp_plan_options *options, const tp_kern
 
 static void tp_slices_in_firmware(void) { tp_slices_are_the_step(&tp_smallest, tp_kernels_named("scalar"), 12); }
 static void tp_slices_on_a_host(void) { tp_slices_are_the_step(&tp_host, NULL, 6); }
-static void tp_slices_one_by_one_packed(void) { tp_slices_are_the_step(&(tp_plan_options){1, 1, 1}, NULL, 6); }
+static void tp_slices_one_by_one_packed(void) { tp_slices_are_the_step(&(tp_plan_options){1, 1, 1, 0}, NULL, 6); }
 
 /* Two convolutions of any geometry: their pieces are the whole. */
 static void tp_slices_of_any_window(void) {

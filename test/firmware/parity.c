@@ -26,7 +26,7 @@ static void seen(uint32_t step, uint64_t hash) {
 }
 
 static int run(const tp_parity_row *row, const char *mode, tp_parity_long longer, const tp_kernels *k) {
-    static const tp_plan_options smallest = {1, 1, 0};
+    static const tp_plan_options smallest = {1, 1, 0, 0};
     memset(&totals, 0, sizeof totals);
     uint64_t hash = tp_parity_run_long(row, k, &smallest, NULL, &longer);
     printf("trace %s %s%s %s steps=%u trained=%u correct=%u macs_dw=%u macs_dx=%u selected=%u\n", row->graph, row->policy, mode, hex(hash), (unsigned)totals.steps,
@@ -36,7 +36,7 @@ static int run(const tp_parity_row *row, const char *mode, tp_parity_long longer
 }
 
 static int pinned(const tp_kernels *k) {
-    static const tp_plan_options smallest = {1, 1, 0};
+    static const tp_plan_options smallest = {1, 1, 0, 0};
     static const tp_parity_row wanted[] = {
 #define TP_PINNED(graph, policy, optimizer, batch, hash) {#graph, #policy, #optimizer, batch, hash},
 #include "../parity/trace_pinned.h"

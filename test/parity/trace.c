@@ -11,7 +11,7 @@
 
 int main(int argc, char **argv) {
     const tp_kernels *k = argc > 1 ? tp_kernels_named(argv[1]) : tp_kernels_best();
-    static const tp_plan_options smallest = {1, 1, 0};
+    static const tp_plan_options smallest = {1, 1, 0, 0};
     tp_parity_row row;
     if (k == NULL) {
         fprintf(stderr, "no kernels \"%s\" here\n", argv[1]);

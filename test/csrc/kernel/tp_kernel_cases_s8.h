@@ -120,15 +120,19 @@ TP_CASE(dense_dx_s8) {
     k->dense_dx_s8(dx, d, w, scale, m, c->n, samples);
 }
 
-TP_CASE(conv_dx_s8) {
-    tp_conv g = tp_geometry_s8(c, c->n % 3u == 1u);
+static void tp_errors_through_s8(const tp_kernels *k, tp_case *c, bool depthwise) {
+    tp_conv g = tp_geometry_s8(c, depthwise);
     uint32_t n = tp_conv_samples(c);
     float *dx = tp_io(c, n * tp_conv_in(&g));
     const float *d = tp_errors(c, n * g.oh * g.ow, g.c_out), *scale = tp_in(c, g.c_out);
     const int8_t *w = tp_in_s8(c, g.c_out * tp_conv_row(&g));
     tp_ready(c);
-    k->conv_dx_s8(&g, n, dx, d, w, scale);
+    (depthwise ? k->depthwise_dx_s8 : k->conv_dx_s8)(&g, n, dx, d, w, scale);
 }
+
+TP_CASE(conv_dx_s8) { tp_errors_through_s8(k, c, false); }
+
+TP_CASE(depthwise_dx_s8) { tp_errors_through_s8(k, c, true); }
 
 TP_CASE(conv_dw_s8) {
     tp_conv g = tp_geometry_s8(c, c->n % 3u == 1u);

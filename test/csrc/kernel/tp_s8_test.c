@@ -51,13 +51,16 @@ static int64_t tp_spec_input(const tp_conv *g, const int8_t *x, int32_t zero, ui
     return x[((size_t)iy * g->w + (size_t)ix) * g->c_in + c] - zero;
 }
 
+/* A convolution's groups: 1, or its inputs and depthwise weights. One input channel may be either. */
+static bool tp_is_depthwise;
+
 /* Index of weight (o, ky, kx, c of the group) */
 static size_t tp_spec_weight(const tp_conv *g, uint32_t o, uint32_t ky, uint32_t kx, uint32_t c) {
     size_t tap = ky * g->kw + kx;
-    return g->groups > 1 ? tap * g->c_out + o : (o * (size_t)(g->kh * g->kw) + tap) * g->c_in + c;
+    return tp_is_depthwise ? tap * g->c_out + o : (o * (size_t)(g->kh * g->kw) + tap) * g->c_in + c;
 }
 
-static uint32_t tp_spec_channel(const tp_conv *g, uint32_t o, uint32_t c) { return g->groups > 1 ? o / (g->c_out / g->c_in) : c; }
+static uint32_t tp_spec_channel(const tp_conv *g, uint32_t o, uint32_t c) { return tp_is_depthwise ? o / (g->c_out / g->c_in) : c; }
 
 static void tp_spec_conv(const tp_conv *g, int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b, const tp_requant *q) {
     uint32_t cg = g->c_in / g->groups;
@@ -109,7 +112,7 @@ static void tp_compare_conv(const tp_conv *g, uint32_t i) {
     tp_spec_conv(g, tp_want, tp_x, tp_w, tp_b, &q);
     tp_spec_conv(g, tp_want + n_y, tp_x + n_x, tp_w, tp_b, &q);
     memset(tp_got, 0x55, sizeof tp_got);
-    if (g->groups > 1u) {
+    if (tp_is_depthwise) {
         tp_under_test->depthwise_s8(g, 2, tp_got, tp_x, tp_w, tp_b, &q, room);
     } else {
         tp_under_test->conv_s8(g, 2, tp_got, tp_x, tp_w, tp_b, &q, room);
@@ -118,6 +121,7 @@ static void tp_compare_conv(const tp_conv *g, uint32_t i) {
 }
 
 static void tp_dense(void) {
+    tp_is_depthwise = false;
     tp_random_state = 5;
     for (uint32_t i = 0; i < 400; i++) {
         tp_conv g = {1, 1, 1u + tp_random_below(i % 4u == 0 ? 700u : 90u), 1, 1, 1u + tp_random_below(40), 1, 1, 1, 1, 0, 0, 1};
@@ -141,6 +145,7 @@ static tp_conv tp_random_geometry(uint32_t c_in, uint32_t c_out, uint32_t groups
 }
 
 static void tp_convolutions(void) {
+    tp_is_depthwise = false;
     tp_random_state = 6;
     for (uint32_t i = 0; i < 500; i++) {
         tp_conv g = tp_random_geometry(1u + tp_random_below(i % 2u == 0 ? 40u : 5u), 1u + tp_random_below(i % 3u == 0 ? 70u : 18u), 1);
@@ -149,9 +154,10 @@ static void tp_convolutions(void) {
 }
 
 static void tp_depthwise(void) {
+    tp_is_depthwise = true;
     tp_random_state = 7;
     for (uint32_t i = 0; i < 400; i++) {
-        uint32_t c = 2u + tp_random_below(i % 8u == 0 ? 130u : 36u), each = i % 4u == 3u ? 2u + tp_random_below(2) : 1u;
+        uint32_t c = 1u + tp_random_below(i % 8u == 0 ? 130u : 36u), each = i % 4u == 3u ? 2u + tp_random_below(2) : 1u;
         tp_conv g = tp_random_geometry(c, c * each, c);
         tp_compare_conv(&g, i);
     }
@@ -240,7 +246,7 @@ static void tp_compare_back(const tp_conv *g, uint32_t i) {
     for (uint32_t o = 0; o < g->c_out; o++) { tp_scale[o] = 0.01f * tp_random_f32(); }
     if (2u * n_x > TP_ROOM || g->c_out * k > TP_ROOM) { abort(); }
     for (uint32_t s = 0; s < 2; s++) { tp_spec_dx(g, tp_want_f32 + s * n_x, tp_d + s * n_y, tp_w, tp_scale); }
-    tp_under_test->conv_dx_s8(g, 2, tp_got_f32, tp_d, tp_w, tp_scale);
+    (tp_is_depthwise ? tp_under_test->depthwise_dx_s8 : tp_under_test->conv_dx_s8)(g, 2, tp_got_f32, tp_d, tp_w, tp_scale);
     TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, 2u * n_x * 4u) == 0, "input error, case %u", i);
     for (uint32_t j = 0; j < g->c_out * k; j++) { tp_want_f32[j] = tp_got_f32[j] = tp_random_f32() + 0.0f; }
     for (uint32_t j = 0; j < 2u * g->c_out; j++) { tp_spec_dw(g, tp_want_f32 + j / 2u * k, tp_x + j % 2u * n_x, q.x_zero, tp_d + j % 2u * n_y, j / 2u); }
@@ -248,7 +254,7 @@ static void tp_compare_back(const tp_conv *g, uint32_t i) {
     tp_under_test->conv_dw_s8(g, 2, tp_got_f32, tp_x, q.x_zero, tp_d, 0, split);
     tp_under_test->conv_dw_s8(g, 2, tp_got_f32 + (size_t)split * k, tp_x, q.x_zero, tp_d, split, g->c_out - split);
     TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, g->c_out * k * 4u) == 0, "weight gradient, case %u", i);
-    if (g->h * g->w * g->kh * g->kw == 1u && g->groups == 1u) {
+    if (g->h * g->w * g->kh * g->kw == 1u && !tp_is_depthwise) {
         for (uint32_t s = 0; s < 2; s++) { tp_spec_dx(g, tp_want_f32 + s * n_x, tp_d + s * n_y, tp_w, tp_scale); }
         tp_under_test->dense_dx_s8(tp_got_f32, tp_d, tp_w, tp_scale, g->c_out, g->c_in, 2);
         TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, 2u * n_x * 4u) == 0, "dense input error, case %u", i);
@@ -258,7 +264,8 @@ static void tp_compare_back(const tp_conv *g, uint32_t i) {
 static void tp_back(void) {
     tp_random_state = 9;
     for (uint32_t i = 0; i < 600; i++) {
-        uint32_t c = 2u + tp_random_below(24);
+        uint32_t c = 1u + tp_random_below(24);
+        tp_is_depthwise = i % 3u == 0;
         tp_conv g = i % 3u == 0 ? tp_random_geometry(c, c * (1u + i % 2u), c) : tp_random_geometry(1u + tp_random_below(20), 1u + tp_random_below(20), 1);
         if (i % 6u == 1u) { g = (tp_conv){1, 1, 1u + tp_random_below(200), 1, 1, 1u + tp_random_below(40), 1, 1, 1, 1, 0, 0, 1}; }
         tp_compare_back(&g, i);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { DataSplit } from '../data';
+import type { Model } from '../model';
+
+/** Is `--model` a file of TensorFlow Lite, with weights, rather than a spec? */
+export function isImported(model: string): boolean {
+  return /\.tflite$/i.test(model);
+}
+
+/** Is `--model` a file with weights of either kind? */
+export function isModelFile(model: string): boolean {
+  return isImported(model) || model.endsWith('.tpm');
+}
+
+/** The model's first operation, where that makes int8 of the inputs. */
+function quantizationOf(model: Model): { scale: number; zero: number } | undefined {
+  const node = model.toJSON().nodes.find(({ op, inputs }) => op === 'quantize' && inputs[0] === 'input');
+  return node && { scale: node['scale'] as number, zero: node['zero'] as number };
+}
+
+/** Numbers that are int8 already, for a model of int8: the reals that it turns into the same int8. */
+export function feedInt8(x: Float32Array, model: Model): void {
+  const quantization = quantizationOf(model);
+  if (quantization === undefined) return;
+  const { scale, zero } = quantization;
+  for (let i = 0; i < x.length; i++) x[i] = scale * ((x[i] as number) - zero);
+}
+
+/**
+ * Data that were not normalised, in the units of an int8 model: {@link feedInt8} for numbers that were int8 in their file, and bytes of
+ * images, 0 to 255, as -128 to 127 where the model's file takes int8.
+ */
+export function feedSplit(split: DataSplit, model: Model): DataSplit {
+  const { mode, scale } = split.normalization;
+  const pixels = model.meta['input'] === 'int8' && scale === Math.fround(1 / 255);
+  if (mode !== 'none' || !(split.int8 === true || pixels)) return split;
+  for (const part of [split.train, split.test]) {
+    if (!part) continue;
+    if (pixels) for (let i = 0; i < part.x.length; i++) part.x[i] = Math.round((part.x[i] as number) * 255) - 128;
+    feedInt8(part.x, model);
+  }
+  return split;
+}
