@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelJson, NodeJson } from './graph';
-import type { TensorData } from './model';
+import type { TensorData } from './tensor';
 
 const foldable = new Set(['dense', 'conv2d', 'conv1d', 'depthwiseConv2d']);
 

@@ -4,7 +4,9 @@ import { sizeOf, type Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import type { ModelJson, NodeJson } from './graph';
 import type { Quantization } from './layers';
-import { Model, type TensorData } from './model';
+import { Model } from './model';
+import { requantOf } from './requant';
+import type { TensorData } from './tensor';
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizeOptions {
@@ -246,36 +248,17 @@ export function quantizationOf({ min, max }: Range): Quantization {
   return scale > 0 ? { scale, zero: limit(roundAway(-128 - low / scale), -128, 127) } : { scale: 1, zero: -128 };
 }
 
-/**
- * A real number as `multiplier * 2^(shift - 31)`, multiplier in [2^30, 2^31): TensorFlow Lite's QuantizeMultiplier, and the core's
- * tp_fixed_point.
- * @internal
- */
-export function fixedPoint(real: number): { multiplier: number; shift: number } {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, real);
-  let shift = ((view.getUint32(0) >>> 20) & 0x7ff) - 1022;
-  let multiplier = Math.round(real * 2 ** -shift * 2 ** 31);
-  if (multiplier === 2 ** 31) {
-    multiplier = 2 ** 30;
-    shift++;
-  }
-  if (!(real > 0) || shift < -31) return { multiplier: 0, shift: 0 };
-  return shift > 30 ? { multiplier: 2 ** 31 - 1, shift: 30 } : { multiplier, shift };
-}
-
 /** What an int8 layer with weights holds. */
 interface Weights {
   weight: Int8Array;
   bias: Int32Array;
   scale: Float32Array;
-  requant: Int32Array;
 }
 
-/** Rows of [out][..]; x and y: scales of input and output. */
-function quantizeWeights(weight: Float32Array, bias: Float32Array | null, rows: number, x: number, y: number): Weights {
+/** Rows of [out][..]; x: scale of the input. */
+function quantizeWeights(weight: Float32Array, bias: Float32Array | null, rows: number, x: number): Weights {
   const length = weight.length / rows;
-  const out = { weight: new Int8Array(weight.length), bias: new Int32Array(rows), scale: new Float32Array(rows), requant: new Int32Array(2 * rows) };
+  const out = { weight: new Int8Array(weight.length), bias: new Int32Array(rows), scale: new Float32Array(rows) };
   const biasOf = (o: number): number => bias?.[o] ?? 0;
   for (let o = 0; o < rows; o++) {
     let largest = 0;
@@ -289,9 +272,6 @@ function quantizeWeights(weight: Float32Array, bias: Float32Array | null, rows: 
     const scale = (out.scale[o] ||= other);
     for (let i = o * length; i < (o + 1) * length; i++) out.weight[i] = limit(roundAway((weight[i] as number) / scale), -127, 127);
     out.bias[o] = limit(roundAway(biasOf(o) / (x * scale)), -(2 ** 31), 2 ** 31 - 1);
-    const { multiplier, shift } = fixedPoint((x * scale) / y);
-    out.requant[o] = multiplier;
-    out.requant[rows + o] = shift;
   }
   return out;
 }
@@ -334,9 +314,12 @@ function int8Model(plain: Model, chosen: ReadonlyMap<string, Quantization>): Mod
     if (before === undefined || !weighted.has(before.op)) continue;
     const bias = before['bias'] === false ? null : plain.getTensor(`${name}.bias`);
     const rows = (shapes.get(name)?.outputShape ?? []).at(-1) as number;
-    const w = quantizeWeights(plain.getTensor(`${name}.weight`), bias, rows, scaleOf(known, inputs[0] as string), scaleOf(known, name));
+    const x = scaleOf(known, inputs[0] as string);
+    const w = quantizeWeights(plain.getTensor(`${name}.weight`), bias, rows, x);
+    const requant = requantOf(x, w.scale, scaleOf(known, name), false);
+    if (requant === null) throw unsupported(before, 'its outputs were far smaller than its weights: were the samples of its kind?');
     if (op === 'depthwiseConv2dS8') w.weight = channelsLast(w.weight, rows);
-    for (const [part, values] of Object.entries(w) as [string, TensorData][]) made.setTensor(`${name}.${part}`, values);
+    for (const [part, values] of Object.entries({ ...w, requant }) as [string, TensorData][]) made.setTensor(`${name}.${part}`, values);
   }
   return made;
 }

@@ -10,7 +10,7 @@ import { parseModelSpec } from '../specs';
 import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
-import { feedSplit, isImported } from './model-file';
+import { feedSplit, isModelFile } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -41,7 +41,7 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
   if (flags.report !== undefined) checkWritable('--report', flags.report);
   checkPolicyFlags(flags.methods as never, flags);
   for (const name of flags.methods) recipeOf(name, flags, 1);
-  const start = flags.model.endsWith('.tpm') || isImported(flags.model) ? await Model.load(flags.model) : undefined;
+  const start = isModelFile(flags.model) ? await Model.load(flags.model) : undefined;
   try {
     return await compareFrom(start, flags, context, title);
   } finally {

@@ -54,7 +54,7 @@ describe('a model with int8 layers', () => {
 
   it('says which int8 node is wrong, and on what shape', async () => {
     const error = await failure('ERR_TINYPROP_SHAPE', () =>
-      Model.sequential({ input: [4, 4, 1], layers: [quantize({ ...as, name: 'end' }), flatten(), denseS8(4, as), conv2dS8({ name: 'late', units: 1, kernel: 3, ...as }), dequantize()] }),
+      Model.sequential({ input: [4, 4, 1], layers: [quantize({ ...as, name: 'shown' }), flatten(), denseS8(4, as), conv2dS8({ name: 'late', units: 1, kernel: 3, ...as }), dequantize()] }),
     );
     expect(error.message).toMatch(/node "late" \(conv2dS8.* on 4:/);
   });
