@@ -54,7 +54,6 @@ const paper: OracleRecipe = {
   lr: 0.01,
   momentum: 0,
   weightDecay: 0,
-  int8: 0,
 };
 
 /** One step of a net with these nodes, followed by the oracle; parameters are random unless given. */
