@@ -4,12 +4,13 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dense, describe as describeCore, exportFirmware, flatten, loadData, meProp, Model, momentum, type RecipeOptions, relu, sgd, tinyPropV2 } from '../../../lib/index';
-import { cnn, cortexM4, missing, mlp, multiLabel, root, run, said, scratch, strict, trainInNode, weightsHash } from './projects';
+import { cnn, cortexM4, int8, missing, mlp, multiLabel, root, run, said, scratch, strict, trainInNode, weightsHash } from './projects';
 
 const at = scratch();
 const cases: readonly [name: string, make: () => Model, recipe: RecipeOptions][] = [
   ['mlp', mlp, { policy: tinyPropV2(), optimizer: sgd({ lr: 0.05 }) }],
   ['cnn', cnn, { policy: meProp({ s: 0.3 }), optimizer: momentum({ lr: 0.02, mu: 0.9, weightDecay: 0.001 }), seed: 7 }],
+  ['int8', int8, { policy: tinyPropV2(), optimizer: sgd({ lr: 0.1 }) }],
   ['multi-label', multiLabel, { policy: tinyPropV2({ preset: 'paper' }), optimizer: sgd({ lr: 0.1 }) }],
 ];
 const compilers = ['gcc', 'clang'].filter((compiler) => !missing(compiler));

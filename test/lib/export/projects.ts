@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { conv2d, dense, dropout, flatten, maxPool2d, Model, type RecipeOptions, relu, sigmoid } from '../../../lib/index';
+import { clampS8, conv2d, conv2dS8, dense, denseS8, depthwiseConv2dS8, dequantize, dropout, flatten, maxPool2d, maxPool2dS8, Model, quantize, type RecipeOptions, relu, sigmoid } from '../../../lib/index';
 
 export const root = join(__dirname, '..', '..', '..');
 
@@ -35,6 +35,23 @@ export function mlp(): Model {
 
 export function cnn(): Model {
   return Model.sequential({ input: [6, 6, 2], layers: [conv2d({ units: 5, kernel: 3 }), relu(), maxPool2d({ kernel: 2 }), flatten(), dropout(0.25), dense(4)] });
+}
+
+/** Int8; its first layer is frozen, so that its weights stay in the model file. */
+export function int8(): Model {
+  return Model.sequential({
+    input: [6, 6, 2],
+    layers: [
+      quantize({ scale: 0.02, zero: 3 }),
+      conv2dS8({ units: 5, kernel: 3, scale: 0.04, zero: -20, frozen: true }),
+      clampS8(),
+      depthwiseConv2dS8({ kernel: 3, padding: 'same', scale: 0.05, zero: -40 }),
+      maxPool2dS8({ kernel: 2 }),
+      flatten(),
+      denseS8(4, { scale: 0.1, zero: 0 }),
+      dequantize(),
+    ],
+  });
 }
 
 /** Two outputs with targets. */
@@ -68,7 +85,7 @@ export function trainInNode(model: Model, recipe: RecipeOptions): { weights: str
 export function weightsHash(model: Model): string {
   let hash = 0x811c9dc5;
   for (const { name } of model.tensors()) {
-    const values = model.getTensor(name);
+    const values = model.getTensorData(name);
     for (const byte of new Uint8Array(values.buffer, values.byteOffset, values.byteLength)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   }
   return hash.toString(16).padStart(8, '0');
