@@ -260,17 +260,24 @@ function quantizeWeights(weight: Float32Array, bias: Float32Array | null, rows: 
   const length = weight.length / rows;
   const out = { weight: new Int8Array(weight.length), bias: new Int32Array(rows), scale: new Float32Array(rows) };
   const biasOf = (o: number): number => bias?.[o] ?? 0;
+  const factors = new Float32Array(rows);
   for (let o = 0; o < rows; o++) {
     let largest = 0;
     for (let i = o * length; i < (o + 1) * length; i++) largest = Math.max(largest, Math.abs(weight[i] as number));
     // The bias is in units of x times this scale, and must not need more than 30 bits of them.
-    out.scale[o] = Math.max(largest / 127, Math.abs(biasOf(o)) / (x * 2 ** 30));
+    const least = Math.abs(biasOf(o)) / (x * 2 ** 30);
+    out.scale[o] = Math.max(largest / 127, least);
+    factors[o] = largest / 127 > least ? 127 / largest : 1 / (out.scale[o] as number);
   }
   // A row of zeros may still learn: let its steps be those of the others.
   const other = out.scale.reduce((most, scale) => Math.max(most, scale), 0) || 1 / 127;
   for (let o = 0; o < rows; o++) {
+    const zeros = out.scale[o] === 0;
     const scale = (out.scale[o] ||= other);
-    for (let i = o * length; i < (o + 1) * length; i++) out.weight[i] = limit(roundAway((weight[i] as number) / scale), -127, 127);
+    // The converter's own arithmetic: floats, times the inverse.
+    for (let i = o * length; i < (o + 1) * length && !zeros; i++) {
+      out.weight[i] = limit(roundAway(Math.fround((weight[i] as number) * (factors[o] as number))), -127, 127);
+    }
     out.bias[o] = limit(roundAway(biasOf(o) / (x * scale)), -(2 ** 31), 2 ** 31 - 1);
   }
   return out;

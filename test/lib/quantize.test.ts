@@ -241,3 +241,28 @@ describe.skipIf(mnist === undefined)('on MNIST', () => {
     expect(Math.abs(after.accuracy - before.accuracy)).toBeLessThan(0.01);
   }, 120_000);
 });
+
+const models = sharedData('models', 'mlcommons_tiny');
+describe.skipIf(models === undefined)("TensorFlow Lite's converter", () => {
+  it.each(['resnet8_cifar10', 'mobilenetv1_025_vww96'])('made the same weights and scales of the convolutions of %s', async (name) => {
+    const [floats, theirs] = await Promise.all(['float', 'int8'].map((type) => Model.load(`${models}/${name}_${type}.tflite`))) as [Model, Model];
+    const size = floats.inputShape.reduce((n, extent) => n * extent, 1);
+    const { model: ours } = await quantizeModel(floats, random(2 * size, 6));
+    const nodes = theirs.toJSON().nodes.filter(({ op }) => /onv2dS8$/.test(op));
+    expect(nodes.length).toBeGreaterThanOrEqual(9);
+    let [compared, rows] = [0, 0];
+    for (const { name: node, op } of nodes) {
+      const scales = theirs.getTensor(`${node}.scale`);
+      const weights = theirs.getTensorData(`${node}.weight`);
+      const taps = weights.length / scales.length;
+      // Dead channels: their scale is a matter of bias and input, which depends on the samples. Both sides have them.
+      const alive = (o: number): boolean => (scales[o] as number) > 1e-7;
+      const kept = <T>(_: T, i: number): boolean => alive(op === 'conv2dS8' ? Math.floor(i / taps) : i % scales.length);
+      compared += scales.filter((_, o) => alive(o)).length;
+      rows += scales.length;
+      expect(ours.getTensor(`${node}.scale`).filter((_, o) => alive(o))).toEqual(scales.filter((_, o) => alive(o)));
+      expect(Int8Array.from(ours.getTensorData(`${node}.weight`)).filter(kept)).toEqual(Int8Array.from(weights).filter(kept));
+    }
+    expect(compared).toBeGreaterThan(rows / 2);
+  });
+});
