@@ -64,7 +64,7 @@ export {
 } from './policy';
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
-export type { RecipeOptions } from './recipe';
+export type { Int8Update, RecipeOptions } from './recipe';
 export { quantizeModel, type QuantizedLayer, type QuantizeOptions, type QuantizeResult } from './quantize';
 export {
   Trainer,

@@ -22,14 +22,18 @@ export interface RecipeOptions {
    * all x86-64 machines, and on all Arm ones; for training only, predictions keep denormals.
    */
   numerics?: 'ieee' | 'flush';
-  /**
-   * How int8 weights, which move by whole steps, are updated. `rounding`: `stochastic` (default; from the seed), `residual` (what
-   * rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost). `scaled` (default true): the
-   * gradient in units of each weight's scale; false: the plain one of the quantised weights, for comparison. docs/INT8.md
-   */
-  int8?: { rounding?: 'stochastic' | 'residual' | 'nearest'; scaled?: boolean };
+  /** How int8 weights are updated. */
+  int8?: Int8Update;
   /** Epochs of `Trainer.fit` when its own options do not say. */
   epochs?: number;
+}
+
+/** How int8 weights, which move by whole steps, are updated (docs/INT8.md). */
+export interface Int8Update {
+  /** `stochastic` (default; from the seed), `residual` (what rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost). */
+  rounding?: 'stochastic' | 'residual' | 'nearest';
+  /** true (default): the gradient in units of each weight's scale; false: the plain one of the quantised weights, for comparison. */
+  scaled?: boolean;
 }
 
 /** Length of a run, to convert epochs to batches. @internal */

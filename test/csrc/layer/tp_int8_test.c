@@ -161,7 +161,7 @@ static void tp_int8_input(void) {
     tp_data d = tp_data_make(v.plan, 16, 9);
     for (uint32_t s = 0; s < 16; s++) {
         int8_t bytes[128];
-        tp_kernels_best()->quantize_s8(bytes, d.x + s * 128u, 0.02f, -20, 128);
+        TP_CALL(tp_kernels_best(), quantize_s8)(bytes, d.x + s * 128u, 0.02f, -20, 128);
         tp_batch b = tp_data_batch(&d, s, 1), c = b;
         c.x = bytes;
         TP_CHECK_STATUS(tp_train_step(&v.net, &b, v.stats), TP_OK);
