@@ -6,6 +6,7 @@ export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, 
 export type { ImportOptions } from './import';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
 export type { PlanNode, PlanRam, PlanReport, StoreOptions, StorePlan } from './plan';
+export { TensorBoardWriter } from './tensorboard';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
 export {
   add,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeFileAtomic } from '../file';
 import type { DataSplit } from '../data';
-import { describe } from '../describe';
 import { TinypropError } from '../errors';
 import { Model } from '../model';
 import { count, deviation, duration, loss, mean, meanAndSpread, percent, points } from '../report/format';
@@ -11,6 +10,7 @@ import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { feedSplit, isModelFile } from './model-file';
+import { originOf } from './origin';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -189,7 +189,6 @@ async function writeReport(
   found: { split: DataSplit; open: () => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
   { out, argv }: Context,
 ): Promise<void> {
-  const { version, sourceId, kernels } = describe();
   const model = found.open();
   const { parameterCount } = model;
   const { macsForward, macsBackward } = model.plan({ training: true });
@@ -204,8 +203,7 @@ async function writeReport(
     ],
     runs: found.runs,
     summary: found.summary,
-    command: `tinyprop ${argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`)).join(' ')}`,
-    program: `tinyprop ${version}, source ${sourceId.slice(0, 16)}, kernels ${kernels}`,
+    ...originOf(argv),
   });
   await writeFileAtomic(path, Buffer.from(html, 'utf8'));
   out.note(`report: ${path}`);

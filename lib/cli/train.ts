@@ -4,6 +4,7 @@ import { TinypropError } from '../errors';
 import type { ModelJson } from '../graph';
 import { Model } from '../model';
 import { count, duration, loss, percent } from '../report/format';
+import { checkCharts } from '../report/vega';
 import { parseModelSpec } from '../specs';
 import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
@@ -13,10 +14,12 @@ import { feedSplit, isImported } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
+import { RunLog, type RunLogFlags } from './run-log';
+import { runFacts, writeTrainReport } from './train-report';
 import { checkWritable } from './writable';
 
 /** Flags of `train`. */
-export interface TrainFlags extends DataFlags, RecipeFlags {
+export interface TrainFlags extends DataFlags, RecipeFlags, RunLogFlags {
   model?: string;
   policy: string;
   seed: number;
@@ -28,6 +31,7 @@ export interface TrainFlags extends DataFlags, RecipeFlags {
   freeze?: string[] | { allButLast: number };
   replaceHead?: number;
   record?: string;
+  report?: string;
 }
 
 /** `train`: trains, evaluates, saves. `explicit`: names of the flags that were typed. */
@@ -38,6 +42,11 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const { flags } = start;
     if (flags.out !== undefined) checkWritable('--out', flags.out);
     if (flags.record !== undefined) checkRecord(flags);
+    if (flags.report !== undefined) {
+      checkWritable('--report', flags.report);
+      await checkCharts();
+    }
+    if (flags.metrics !== undefined) checkWritable('--metrics', flags.metrics);
     checkPolicyFlags([flags.policy as never], flags);
     const recipe = recipeOf(flags.policy, flags, flags.seed);
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
@@ -54,10 +63,13 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
       ...(flags.resume !== undefined && { resume: true }),
       ...defined({ augment, record: flags.record }),
     });
-    const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse' });
+    const training = { flags, split, model };
+    const log = new RunLog(flags, runFacts(training, context), flags.resume !== undefined);
+    const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse', onEvent: (event) => log.event(event) }).finally(() => log.close());
     const totals = addTotals(flags.resume === undefined ? undefined : readTrainingMeta(model.meta)?.totals, result.totals);
     const saved = await save(model, flags, totals);
-    report(result, totals, flags, model, saved, out);
+    log.result(report(result, totals, flags, model, saved, out));
+    if (flags.report !== undefined) await writeTrainReport(flags.report, result, training, context);
     return result.aborted ? exitCodes.interrupted : exitCodes.ok;
   } finally {
     start.model?.close();
@@ -158,7 +170,7 @@ async function save(model: Model, flags: TrainFlags, totals: EffortTotals): Prom
   return flags.out;
 }
 
-function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, model: Model, saved: string | undefined, out: Context['out']): void {
+function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, model: Model, saved: string | undefined, out: Context['out']): object {
   const effort = effortOf(totals);
   const classified = model.loss !== 'mse';
   const document = {
@@ -184,13 +196,13 @@ function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, mode
     `${classified ? `accuracy ${percent(result.accuracy, 2)}  ` : ''}loss ${loss(result.loss)}  backward effort ${percent(effort.effortBackward)}  total effort ${percent(
       effort.effortTotal)}  ${duration(result.seconds)}`,
   );
-  if (!result.aborted) {
-    if (saved !== undefined) out.note(`saved ${saved}`);
-    return;
+  if (saved !== undefined && !result.aborted) out.note(`saved ${saved}`);
+  if (result.aborted) {
+    out.note(
+      saved === undefined
+        ? 'stopped; nothing was saved (no --out)'
+        : `stopped; saved weights and training state in ${saved}; continue with: tinyprop train --resume ${saved} --data ${flags.data}`,
+    );
   }
-  out.note(
-    saved === undefined
-      ? 'stopped; nothing was saved (no --out)'
-      : `stopped; saved weights and training state in ${saved}; continue with: tinyprop train --resume ${saved} --data ${flags.data}`,
-  );
+  return document;
 }
