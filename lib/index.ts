@@ -66,6 +66,7 @@ export {
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
 export type { Int8Update, RecipeOptions } from './recipe';
+export { tune, type TuneOptions, type TuneResult, type TunedTrial, type TuneTrial } from './tune';
 export { quantizeModel, type QuantizedLayer, type QuantizeOptions, type QuantizeResult } from './quantize';
 export {
   Trainer,

@@ -86,9 +86,9 @@ const notNegative = numberFlag('a number of at least 0', (v) => v >= 0);
 const any = numberFlag('a number', () => true);
 
 /** Everything of the recipe but the policy's name and the seeds. */
-export function addRecipeFlags(command: Command): Command {
+export function addRecipeFlags(command: Command, epochs = 10): Command {
   command
-    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), 10)
+    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), epochs)
     .option('--batch <n>', 'samples per optimizer step', integerFlag(1), 1)
     .addOption(new Option('--schedule <name>', 'learning rate over time').choices(['cosine', 'step', 'constant']).default('cosine'))
     .option('--warmup <epochs>', 'epochs of rising learning rate', notNegative, 0)
@@ -123,7 +123,7 @@ export function addStoreFlags(command: Command): Command {
 /** Parameters of the policies; which policy has which is checked later. */
 export function addPolicyFlags(command: Command): Command {
   return command
-    .addOption(new Option('--preset <name>', 'accurate (the default) or paper').choices(['accurate', 'paper']))
+    .addOption(new Option('--preset <name>', 'accurate (the default), paper, or tuned: search tau and S first (train)').choices(['accurate', 'paper', 'tuned']))
     .option('--s <x>', 'meprop: share of the rows that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
     .option('--s-min <x>', 'smallest share of the rows', fraction)
     .option('--s-max <x>', 'largest share of the rows', fraction)

@@ -22,6 +22,7 @@ import { policyNames } from './recipe';
 import { type QuantizeFlags, quantizeCommand } from './quantize';
 import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
+import { defaultTolerance, type TuneFlags, tuneCommand } from './tune';
 
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
 type Register = (command: Command, action: Action) => void;
@@ -96,7 +97,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addTune, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -187,6 +188,20 @@ function addCompare(program: Command, register: Register): void {
   flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
   flag.addOutputFlags(command, true);
   register(command, (context) => compareCommand(command.opts<CompareFlags>(), context));
+}
+
+function addTune(program: Command, register: Register): void {
+  const command = program.command('tune').description('choose tau and S of TinyPropv2 by short trainings, judged on held-out training samples');
+  flag.addDataFlags(command, true);
+  command
+    .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: trials start from its weights`)
+    .option('--seed <n>', 'seed of weights, order and held-out samples', flag.integerFlag(0), 1)
+    .option('--tolerance <points>', 'points of accuracy that it may cost', flag.numberFlag('a number from 0 to 100', (v) => v >= 0 && v <= 100), defaultTolerance)
+    .addOption(new Option('--normalize <mode>', 'none, mean (images: the default) or standard').choices(['none', 'mean', 'standard']));
+  flag.addThreadsFlag(command);
+  flag.addRecipeFlags(command, 3);
+  flag.addOutputFlags(command, true);
+  register(command, (context) => tuneCommand(command.opts<TuneFlags>(), context));
 }
 
 function addPlan(program: Command, register: Register): void {

@@ -7,7 +7,8 @@ import { constant, cosine, type ScheduleSpec, step } from '../schedule';
 
 /** Policy parameters as given; undefined: not given. */
 export interface PolicyFlags {
-  preset?: PresetName;
+  /** `tuned`: to be chosen by a search first. */
+  preset?: PresetName | 'tuned';
   s?: number;
   sMin?: number;
   sMax?: number;
@@ -76,6 +77,7 @@ export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flag
 export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
   const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense } = flags;
   const ymax = flags.ymax === undefined ? undefined : maximum('--ymax', flags.ymax, ['running', 'epoch', 'analytic']);
+  if (preset === 'tuned') throw new TinypropError('ERR_TINYPROP_SPEC', '--preset tuned: only train takes it; tinyprop tune prints the flags that it would choose', { preset });
   const common = defined({ preset, sMin, sMax, zeta, select, outputDense, ymax: ymax as YmaxMode | undefined });
   switch (name) {
     case 'dense':

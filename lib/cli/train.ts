@@ -14,6 +14,7 @@ import { feedSplit, isImported } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
+import { checkTuned, tuneFlags } from './tune';
 import { RunLog, type RunLogFlags } from './run-log';
 import { runFacts, writeTrainReport } from './train-report';
 import { checkWritable } from './writable';
@@ -39,7 +40,9 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
   const { out } = context;
   const start = await openStart(typed, explicit);
   try {
-    const { flags } = start;
+    let { flags } = start;
+    const tuned = flags.preset === 'tuned';
+    if (tuned) checkTuned(flags);
     if (flags.out !== undefined) checkWritable('--out', flags.out);
     if (flags.record !== undefined) checkRecord(flags);
     if (flags.report !== undefined) {
@@ -48,13 +51,16 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     }
     if (flags.metrics !== undefined) checkWritable('--metrics', flags.metrics);
     checkPolicyFlags([flags.policy as never], flags);
-    const recipe = recipeOf(flags.policy, flags, flags.seed);
+    if (!tuned) recipeOf(flags.policy, flags, flags.seed); // refuses what is wrong before the data are read
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
+    const loaded = start.model !== undefined;
     const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
     feedSplit(split, model);
     adapt(model, flags, split);
     model.threads = flags.threads;
+    if (tuned) flags = await tuneFlags(flags, model, loaded, split, context);
+    const recipe = recipeOf(flags.policy, flags, flags.seed);
     model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
     out.note(`${describeData(split)}\n${count(model.parameterCount)} parameters, policy ${flags.policy}, ${describeFlags(flags)}, seed ${flags.seed}`);
     const run = new Trainer(model, recipe).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
