@@ -216,6 +216,7 @@ function addPlan(program: Command, register: Register): void {
     .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
     .option('--frozen-in-flash', 'parameters that do not train stay in the model file in flash')
+    .option('--int8-samples', 'samples are int8, as the model\'s first operation would make them')
     .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
     .option('--flash <size>', 'flash budget for the model and its store, such as 1M', flag.bytesFlag);
   flag.addStoreFlags(command);
@@ -246,6 +247,7 @@ function addFirmware(program: Command, register: Register): void {
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
     .option('--no-strings', 'leave the names of errors out of the image')
+    .option('--int8-samples', 'samples reach the program as int8, a quarter of the RAM')
     .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
   flag.addDataFlags(make, false);
   flag.addPolicyFlags(flag.addOptimizerFlags(make));
