@@ -2,16 +2,6 @@
 import type { DataSplit } from '../data';
 import type { Model } from '../model';
 
-/** Is `--model` a file of TensorFlow Lite, with weights, rather than a spec? */
-export function isImported(model: string): boolean {
-  return /\.tflite$/i.test(model);
-}
-
-/** Is `--model` a file with weights of either kind? */
-export function isModelFile(model: string): boolean {
-  return isImported(model) || model.endsWith('.tpm');
-}
-
 /** The model's first operation, where that makes int8 of the inputs. */
 function quantizationOf(model: Model): { scale: number; zero: number } | undefined {
   const node = model.toJSON().nodes.find(({ op, inputs }) => op === 'quantize' && inputs[0] === 'input');

@@ -2,6 +2,7 @@
 import type { DataSplit } from '../data';
 import { TinypropError } from '../errors';
 import type { ModelJson } from '../graph';
+import { isImported, loadModel, specNormalization } from '../load';
 import { Model } from '../model';
 import { count, duration, loss, percent } from '../report/format';
 import { parseModelSpec } from '../specs';
@@ -9,7 +10,7 @@ import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { dataMeta, type DataFlags, describeData, labelCount, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { exitCodes } from './exit';
-import { feedSplit, isImported } from './model-file';
+import { feedSplit } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
@@ -41,8 +42,8 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     checkPolicyFlags([flags.policy as never], flags);
     const recipe = recipeOf(flags.policy, flags, flags.seed);
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
-    const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
-    const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
+    const split = await loadForTraining(flags, context, start.model ? readDataMeta(start.model.meta).normalization : specNormalization(flags.model as string));
+    const model = (start.model ??= await loadModel(flags.model as string, specContext(split.train), { seed: flags.seed }));
     feedSplit(split, model);
     adapt(model, flags, split);
     model.threads = flags.threads;
@@ -85,7 +86,7 @@ async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Prom
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
   if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC or FILE.tflite, or --init FILE or --resume FILE');
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite or FILE.safetensors, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 
