@@ -82,6 +82,8 @@ export {
   type WarningEvent,
 } from './trainer';
 export { replay, type ReplayDifference, type ReplayOptions, type ReplayResult } from './replay';
+export { loadModel, type LoadModelOptions } from './load';
+export { mobilenetV2, type MobilenetV2Options } from './mobilenet';
 export { parseModelSpec, modelSpecs, type ModelSpecContext } from './specs';
 export {
   exportFirmware,
@@ -96,5 +98,7 @@ export {
   type ModelForm,
   type VerifyOptions,
 } from './export';
+export { exportSafetensors } from './export/safetensors';
 export { exportTflite } from './export/tflite';
+export { readSafetensors, writeSafetensors, type Safetensors, type SafeTensor } from './import/safetensors';
 export * from './data';

@@ -87,7 +87,7 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, or `.tflite` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, `.tflite` or `.safetensors` (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
@@ -108,7 +108,7 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * A model from the bytes of a model file, `.tpm`, `.tflite` or `.safetensors`; they are not trusted. One out of a `.tflite` takes its inputs in the units
    * that it was trained with: its `meta.normalization` leaves data as they are.
    *
    * @param options of `.tflite` files

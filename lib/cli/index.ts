@@ -27,7 +27,7 @@ import { defaultTolerance, type TuneFlags, tuneCommand } from './tune';
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
 type Register = (command: Command, action: Action) => void;
 
-const modelHelp = [...modelSpecs.map((m) => m.spec), 'FILE.tflite'].join(', ');
+const modelHelp = [...modelSpecs.map((m) => m.spec), 'FILE.tflite', 'FILE.safetensors'].join(', ');
 
 /**
  * Runs the command line.
@@ -226,11 +226,11 @@ function addPlan(program: Command, register: Register): void {
 }
 
 function addExport(program: Command, register: Register): void {
-  const command = program.command('export').description('write trained weights back into the .tflite file that the model came from');
+  const command = program.command('export').description('write trained weights back into the .tflite file that the model came from, or as safetensors');
   command
     .requiredOption('--model <file>', 'trained model file')
-    .requiredOption('--tflite <file>', 'the original')
-    .requiredOption('--out <file>', 'the patched file');
+    .option('--tflite <file>', 'the original, to be patched')
+    .requiredOption('--out <file>', 'the patched file, or FILE.safetensors');
   flag.addOutputFlags(command, false);
   register(command, (context) => exportCommand(command.opts<ExportFlags>(), context));
 }

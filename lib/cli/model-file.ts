@@ -3,16 +3,6 @@ import type { DataSplit } from '../data';
 import { inputQuantization } from '../graph';
 import type { Model } from '../model';
 
-/** Is `--model` a file of TensorFlow Lite, with weights, rather than a spec? */
-export function isImported(model: string): boolean {
-  return /\.tflite$/i.test(model);
-}
-
-/** Is `--model` a file with weights of either kind? */
-export function isModelFile(model: string): boolean {
-  return isImported(model) || model.endsWith('.tpm');
-}
-
 /** Numbers that are int8 already, for a model of int8: the reals that it turns into the same int8. */
 export function feedInt8(x: Float32Array, model: Model): void {
   const quantization = inputQuantization(model.toJSON());

@@ -2,6 +2,7 @@
 import type { DataSplit } from '../data';
 import { TinypropError } from '../errors';
 import type { ModelJson } from '../graph';
+import { isImported, loadModel, specNormalization } from '../load';
 import { Model } from '../model';
 import { count, duration, loss, percent } from '../report/format';
 import { checkCharts } from '../report/vega';
@@ -10,7 +11,7 @@ import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { dataMeta, type DataFlags, describeData, labelCount, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { exitCodes } from './exit';
-import { feedSplit, isImported } from './model-file';
+import { feedSplit } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
@@ -53,13 +54,12 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     checkPolicyFlags([flags.policy as never], flags);
     if (!tuned) recipeOf(flags.policy, flags, flags.seed); // refuses what is wrong before the data are read
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
-    const split = await loadForTraining(flags, context, start.model && readDataMeta(start.model.meta).normalization);
-    const loaded = start.model !== undefined;
-    const model = (start.model ??= Model.fromJSON(modelSpec(flags, split)));
+    const split = await loadForTraining(flags, context, start.model ? readDataMeta(start.model.meta).normalization : specNormalization(flags.model as string));
+    const model = (start.model ??= await loadModel(flags.model as string, specContext(split.train), { seed: flags.seed }));
     feedSplit(split, model);
     adapt(model, flags, split);
     model.threads = flags.threads;
-    if (tuned) flags = await tuneFlags(flags, model, loaded, split, context);
+    if (tuned) flags = await tuneFlags(flags, model, split, context);
     const recipe = recipeOf(flags.policy, flags, flags.seed);
     model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
     out.note(`${describeData(split)}\n${count(model.parameterCount)} parameters, policy ${flags.policy}, ${describeFlags(flags)}, seed ${flags.seed}`);
@@ -103,7 +103,7 @@ async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Prom
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
   if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC or FILE.tflite, or --init FILE or --resume FILE');
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite or FILE.safetensors, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 

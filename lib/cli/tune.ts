@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Dataset, DataSplit } from '../data';
 import { TinypropError } from '../errors';
+import { isModelFile, loadModel, specNormalization } from '../load';
 import { Model } from '../model';
 import { duration, loss, percent } from '../report/format';
-import { parseModelSpec } from '../specs';
 import { tune, type TuneResult, type TuneTrial } from '../tune';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, readDataMeta, specContext } from './data-source';
-import { feedSplit, isModelFile } from './model-file';
+import { feedSplit } from './model-file';
 import { defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { textTable } from './table';
 
@@ -25,15 +25,13 @@ export interface TuneFlags extends DataFlags, RecipeFlags {
 /** `tune`: prints what it tried, and the flags that are best. */
 export async function tuneCommand(flags: TuneFlags, context: Context): CommandResult {
   const { out } = context;
-  const start = isModelFile(flags.model) ? await Model.load(flags.model) : undefined;
+  let start = isModelFile(flags.model) ? await Model.load(flags.model) : undefined;
   try {
-    const split = await loadForTraining(flags, context, start && readDataMeta(start.meta).normalization);
-    if (start) feedSplit(split, start);
-    const json = start?.toJSON() ?? parseModelSpec(flags.model, specContext(split.train));
-    const weights = start?.toBytes();
-    const open = (): Model => Object.assign(weights ? Model.fromBytes(weights) : Model.fromJSON(json), { threads: flags.threads });
+    const split = await loadForTraining(flags, context, start ? readDataMeta(start.meta).normalization : specNormalization(flags.model));
+    start ??= await loadModel(flags.model, specContext(split.train), { seed: flags.seed });
+    feedSplit(split, start);
     out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, seed ${flags.seed}; the test samples are not looked at`);
-    const result = await search(open, split.train, flags, context);
+    const result = await search(start, split.train, flags, context);
     const { best, found, tried } = result;
     out.document({ best: best.params, flags: flagsOf(result), found, tolerance: flags.tolerance / 100, tried });
     out.event({ type: 'result', best: best.params, flags: flagsOf(result), found });
@@ -45,8 +43,10 @@ export async function tuneCommand(flags: TuneFlags, context: Context): CommandRe
   }
 }
 
-/** The search with the recipe of some flags; tells of every trial. */
-export function search(open: () => Model, train: Dataset, flags: Omit<TuneFlags, 'model' | keyof DataFlags>, { out, signal }: Context): Promise<TuneResult> {
+/** The search from the weights of `start` with the recipe of some flags; tells of every trial. */
+function search(start: Model, train: Dataset, flags: Omit<TuneFlags, 'model' | keyof DataFlags>, { out, signal }: Context): Promise<TuneResult> {
+  const weights = start.toBytes();
+  const open = (): Model => Object.assign(Model.fromBytes(weights), { threads: flags.threads });
   const { policy: _, ...recipe } = recipeOf('full', flags, flags.seed);
   return tune(open, train, {
     recipe,
@@ -67,12 +67,10 @@ export function checkTuned(flags: RecipeFlags & { policy: string }): void {
   throw new TinypropError('ERR_TINYPROP_SPEC', '--preset tuned: for --policy tinypropv2, without --tau, --beta, --s-min and --s-max, which it chooses', { policy: flags.policy, own });
 }
 
-/** The flags of a training after the search over its first epochs, at most 3. `loaded`: the model's weights are where training starts. */
-export async function tuneFlags<F extends RecipeFlags & { seed: number; threads: number }>(flags: F, model: Model, loaded: boolean, split: DataSplit, context: Context): Promise<F> {
-  const [json, weights] = [model.toJSON(), loaded ? model.toBytes() : undefined];
-  const open = (): Model => Object.assign(weights ? Model.fromBytes(weights) : Model.fromJSON(json), { threads: flags.threads });
+/** The flags of a training after the search over its first epochs, at most 3. */
+export async function tuneFlags<F extends RecipeFlags & { seed: number; threads: number }>(flags: F, model: Model, split: DataSplit, context: Context): Promise<F> {
   const { preset: _, ...rest } = flags as RecipeFlags & { seed: number; threads: number };
-  const result = await search(open, split.train, { ...rest, epochs: Math.min(3, flags.epochs), tolerance: defaultTolerance }, context);
+  const result = await search(model, split.train, { ...rest, epochs: Math.min(3, flags.epochs), tolerance: defaultTolerance }, context);
   context.out.note(`tuned: ${flagsOf(result)}${result.found ? '' : ` (none was within ${defaultTolerance} points of full training)`}`);
   return { ...flags, preset: undefined, ...defined(result.best.params) };
 }
