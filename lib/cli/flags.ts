@@ -67,7 +67,7 @@ export function addOutputFlags(command: Command, events: boolean): Command {
 
 /** Where the samples come from. */
 export function addDataFlags(command: Command, required: boolean): Command {
-  const spec = 'digits, idx:DIR, cifar10:DIR, cifar100:DIR, har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
+  const spec = 'digits, idx:DIR, cifar10:DIR[,SIZE], cifar100:DIR[,SIZE], har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
   if (required) command.requiredOption('--data <spec>', spec);
   else command.option('--data <spec>', spec);
   return command.option('--limit <n>', 'at most n training and n test samples', integerFlag(1));
