@@ -40,6 +40,10 @@ export const recipeFloats: readonly (readonly [field: string, key: keyof NativeR
   ['policy_params.beta', 'beta'],
   ['policy_params.alpha_decay', 'alphaDecay'],
   ['policy_params.alpha_fixed', 'alphaFixed'],
+  ['policy_params.rate', 'rate'],
+  ['policy_params.gain', 'gain'],
+  ['policy_params.weight_share', 'weightShare'],
+  ['policy_params.delta_share', 'deltaShare'],
 ];
 const recipeIntegers: readonly (readonly [field: string, key: keyof NativeRecipe])[] = [
   ['batch', 'batch'],
@@ -53,6 +57,10 @@ const recipeIntegers: readonly (readonly [field: string, key: keyof NativeRecipe
   ['policy_params.output_dense', 'outputDense'],
   ['policy_params.select', 'select'],
   ['policy_params.alpha_mode', 'alphaMode'],
+  ['policy_params.steer', 'steer'],
+  ['policy_params.history', 'history'],
+  ['policy_params.stale', 'stale'],
+  ['policy_params.revisit', 'revisit'],
 ];
 
 function recipeFunction(recipe: NativeRecipe): string {
