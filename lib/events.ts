@@ -101,6 +101,8 @@ export interface FitResult {
   readonly effortBackward: number;
   /** E_tot. */
   readonly effortTotal: number;
+  /** Work of the policy itself, in units of {@link effortTotal} and not in it. */
+  readonly effortPolicy: number;
   /** Share of samples trained; the others were skipped. */
   readonly trainedFraction: number;
   /** Share of the dense backward work that was really executed. */

@@ -206,6 +206,9 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
         status = tp_recipe_check(recipe, plan->alpha_bound, &plan->warnings);
         if (status != TP_OK) { return status; }
         plan->theta = tp_recipe_theta(&recipe->policy_params);
+        if (tp_policy_looks(plan)) { plan->options.samples = 1; }
+        const tp_policy_ops *policy = tp_policy_find(recipe->policy);
+        if (policy->macs != NULL) { policy->macs(plan); }
     }
     bool overflow = false;
     tp_plan_backward(plan);

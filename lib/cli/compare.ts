@@ -30,6 +30,7 @@ export interface CompareFlags extends DataFlags, RecipeFlags {
 
 /** One run as printed under `--json`. */
 interface Run extends ReportRun {
+  effortPolicy: number;
   warnings: string[];
 }
 
@@ -117,6 +118,7 @@ async function runOne(
       loss: result.loss,
       effortBackward: result.effortBackward,
       effortTotal: result.effortTotal,
+      effortPolicy: result.effortPolicy,
       trainedFraction: result.trainedFraction,
       rowsWorked: result.rowsWorked,
       seconds: result.seconds,
@@ -145,8 +147,8 @@ function summarise(methods: readonly string[], runs: readonly Run[]): ReportSumm
 }
 
 function publicRun(run: Run): Record<string, unknown> {
-  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, warnings } = run;
-  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
+  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, warnings } = run;
+  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
 }
 
 function publicSummary({ method, accuracyMean, accuracyStd, lossMean, effortBackward, effortTotal, seconds }: ReportSummary): Record<string, unknown> {
@@ -160,9 +162,10 @@ function runLine(run: Run): string {
 
 function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): string {
   const reference = summary.find((s) => s.method === 'full') ?? summary.find((s) => s.method === 'dense');
+  const works = runs.some((run) => run.effortPolicy > 0);
   const columns = [
     { head: 'method' },
-    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', 'samples trained', 'time'].map((head) => ({ head, number: true })),
+    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', ...(works ? ["policy's own"] : []), 'samples trained', 'time'].map((head) => ({ head, number: true })),
   ];
   const rows = summary.map((s) => {
     const own = runs.filter((run) => run.method === s.method);
@@ -175,6 +178,7 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
       percent(s.effortBackward),
       percent(mean(own.map((run) => run.rowsWorked))),
       percent(s.effortTotal),
+      ...(works ? [percent(mean(own.map((run) => run.effortPolicy)))] : []),
       percent(mean(own.map((run) => run.trainedFraction))),
       duration(s.seconds),
     ];

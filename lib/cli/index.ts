@@ -18,7 +18,7 @@ import { withInterrupt } from './interrupt';
 import { Output, type OutputOptions, type Streams } from './output';
 import { type PlanFlags, planCommand } from './plan';
 import { type PredictFlags, predictCommand } from './predict';
-import { policyNames } from './recipe';
+import { defaultMethods, policyNames } from './recipe';
 import { type QuantizeFlags, quantizeCommand } from './quantize';
 import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
@@ -180,7 +180,7 @@ function addCompare(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: all start from its weights`)
-    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...policyNames])
+    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...defaultMethods])
     .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
     .option('--report <file>', 'also write a report (HTML, one file)')
     .option('--jobs <n>', 'runs at the same time; more than 1 disturbs the times', flag.integerFlag(1), 1);
