@@ -8,7 +8,7 @@ import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
 import { writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
-import { planOf, type LossName, type ModelJson } from './graph';
+import { onDevice, planOf, type LossName, type ModelJson } from './graph';
 import { fill, importModel, type ImportOptions } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
@@ -87,7 +87,7 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, or `.tflite` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, `.tflite` or `.safetensors` (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
@@ -108,7 +108,7 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * A model from the bytes of a model file, `.tpm`, `.tflite` or `.safetensors`; they are not trusted. One out of a `.tflite` takes its inputs in the units
    * that it was trained with: its `meta.normalization` leaves data as they are.
    *
    * @param options of `.tflite` files
@@ -333,23 +333,24 @@ export class Model {
   }
 
   /**
-   * RAM for inference and training, flash and work, exact and the same on every target.
+   * RAM for inference and training, flash and work, exact and the same on every target; `program`: in all.
    *
    * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
    *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false;
-   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`)
+   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`);
+   *   int8Samples: samples are int8 already (a model that begins with `quantize`)
    * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean; int8Samples?: boolean } = {}): PlanReport {
     this.core.use();
-    const { native } = this.core;
+    const native = onDevice(this.core.native, options.int8Samples);
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
       const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
-      return planReport(planOf(native, null, options.frozenInFlash), training, file.length, store);
+      return planReport(planOf(native, null, options.frozenInFlash), training, options.int8Samples === true, file.length, store);
     } finally {
       net.close();
     }

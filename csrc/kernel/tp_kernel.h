@@ -3,7 +3,7 @@
 #ifndef TINYPROP_TP_KERNEL_H
 #define TINYPROP_TP_KERNEL_H
 
-#include "../core/tp_base.h"
+#include "tp_rounding.h"
 
 /* Geometry of a convolution, NHWC; c_in and c_out are those of the whole layer. */
 typedef struct tp_conv {
