@@ -8,7 +8,7 @@ static float *tp_step_loss(const tp_step *s) { return tp_arena_f32(s->arena, s->
 static float *tp_step_l1(const tp_step *s) { return tp_step_loss(s) + s->plan->options.samples; }
 
 /* Before the selection, and after it. */
-static TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t k, float l1, bool after) {
+static TP_COLD TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t k, float l1, bool after) {
     bool follows = tp_policy_find(s->plan->recipe.policy)->layer_words > 0;
     tp_trace t = {
         .sample = a->sample, .node = (uint32_t)(p - s->plan->node), .layer = p->layer, .n = p->n_select, .n_delta = p->n_out, .k = k, .l1 = l1,

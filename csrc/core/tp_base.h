@@ -57,6 +57,7 @@
 
 /* Called once in a while: made small, not fast. */
 #define TP_COLD __attribute__((cold))
+#define TP_NOINLINE __attribute__((noinline))
 
 #define TP_CAT2(a, b) a##b
 #define TP_CAT(a, b) TP_CAT2(a, b)
@@ -103,19 +104,19 @@ TP_INLINE bool tp_text_equal(const char *a, const char *b) {
 }
 
 /* Overflow-checked arithmetic: a sticky flag keeps the planner readable. */
-TP_INLINE uint32_t tp_mul(uint32_t a, uint32_t b, bool *overflow) {
+static TP_COLD TP_NOINLINE uint32_t tp_mul(uint32_t a, uint32_t b, bool *overflow) {
     uint64_t r = (uint64_t)a * b;
     if (r > 0xffffffffu) { *overflow = true; }
     return (uint32_t)r;
 }
 
-TP_INLINE uint32_t tp_sum(uint32_t a, uint32_t b, bool *overflow) {
+static TP_COLD TP_NOINLINE uint32_t tp_sum(uint32_t a, uint32_t b, bool *overflow) {
     uint64_t r = (uint64_t)a + b;
     if (r > 0xffffffffu) { *overflow = true; }
     return (uint32_t)r;
 }
 
-TP_INLINE uint32_t tp_align_up(uint32_t a, uint32_t to, bool *overflow) {
+static TP_COLD TP_NOINLINE uint32_t tp_align_up(uint32_t a, uint32_t to, bool *overflow) {
     return tp_sum(a, to - 1u, overflow) & ~(to - 1u);
 }
 

@@ -44,7 +44,7 @@ TP_INLINE uint32_t tp_blob_u32(const uint8_t *p) {
 
 /* --- reading --- */
 
-tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const uint8_t **data, uint32_t *length) {
+TP_COLD tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const uint8_t **data, uint32_t *length) {
     if (blob == NULL || blob->bytes == NULL || tag == NULL || data == NULL || length == NULL) { return TP_E_ARG; }
     uint32_t sections = tp_blob_u32(blob->bytes + 16), at = TP_BLOB_HEADER;
     for (uint32_t i = 0; i < sections; i++) {
@@ -65,7 +65,7 @@ tp_status tp_blob_entry(const tp_blob *blob, uint32_t index, char tag[5], const 
     return TP_E_ARG;
 }
 
-tp_status tp_blob_section(const tp_blob *blob, const char tag[4], const uint8_t **data, uint32_t *length) {
+TP_COLD tp_status tp_blob_section(const tp_blob *blob, const char tag[4], const uint8_t **data, uint32_t *length) {
     char found[5];
     if (blob == NULL || tag == NULL || data == NULL || length == NULL) { return TP_E_ARG; }
     tp_status status = TP_OK;
@@ -200,7 +200,7 @@ tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
 }
 
 /* Data of the blob's tensor that fits name, type and shape; NULL: none. */
-static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, const tp_tensor *t) {
+static TP_COLD const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, const tp_tensor *t) {
     const uint8_t *data = NULL, *weights = NULL;
     uint32_t length = 0, weights_length = 0;
     (void)tp_blob_section(blob, "WGTS", &weights, &weights_length);

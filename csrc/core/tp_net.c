@@ -70,7 +70,7 @@ static TP_COLD TP_NOINLINE void tp_net_init_all(const tp_net *net) {
     }
 }
 
-tp_status tp_net_init(tp_net *net) {
+TP_COLD tp_status tp_net_init(tp_net *net) {
     tp_status status = tp_net_idle(net);
     if (status != TP_OK) { return status; }
     tp_control control = tp_net_enter(net);
@@ -79,7 +79,7 @@ tp_status tp_net_init(tp_net *net) {
     return net->plan->training != 0 ? tp_net_reset_state(net) : TP_OK;
 }
 
-tp_status tp_net_reset_state(tp_net *net) {
+TP_COLD tp_status tp_net_reset_state(tp_net *net) {
     tp_status status = tp_net_idle(net);
     if (status != TP_OK) { return status; }
     if (net->plan->training == 0) { return TP_E_MODE; }
@@ -90,7 +90,7 @@ tp_status tp_net_reset_state(tp_net *net) {
 
 static const char *const tp_tensor_suffix[2][TP_NODE_TENSORS] = {{".weight", ".bias", ".scale", ".requant"}, {".gamma", ".beta", ".mean", ".variance"}};
 
-static void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_BYTES + 16]) {
+static TP_COLD void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_BYTES + 16]) {
     const char *suffix = tp_tensor_suffix[p->layer == TP_NO_OFFSET ? 1 : 0][t];
     uint32_t n = 0;
     for (uint32_t i = 0; p->node.name[i] != 0 && i < TP_NAME_BYTES; i++) { name[n++] = p->node.name[i]; }
@@ -98,7 +98,7 @@ static void tp_tensor_name(const tp_plan_node *p, uint32_t t, char name[TP_NAME_
     name[n] = 0;
 }
 
-tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data) {
+TP_COLD tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, char name[TP_NAME_BYTES + 16], void **data) {
     if (!tp_net_ready(net)) { return TP_E_ARG; }
     for (uint32_t i = 0; i < net->plan->n_nodes; i++) {
         const tp_plan_node *p = &net->plan->node[i];

@@ -4,7 +4,7 @@
 #include "tp_state.h"
 
 /* How often node i is read; the output counts as read by the loss. */
-static uint32_t tp_plan_readers(const tp_plan *plan, uint32_t i) {
+static TP_COLD uint32_t tp_plan_readers(const tp_plan *plan, uint32_t i) {
     uint32_t readers = i + 1u == plan->n_nodes ? 1u : 0u;
     for (uint32_t j = i + 1; j < plan->n_nodes; j++) {
         for (uint32_t slot = 0; slot < 2; slot++) { readers += plan->node[j].node.in[slot] == (int32_t)i ? 1u : 0u; }
@@ -75,7 +75,7 @@ static void tp_plan_share(tp_plan *plan) {
             owner->act_to = tp_max_u32(owner->act_to, p->act_to);
         }
     }
-    for (uint32_t i = 0; i < plan->n_nodes; i++) { /* a clamp in place behind an op that clamps anyway */
+    for (uint32_t i = 0; TP_WITH(LAYER, clamp_s8) && i < plan->n_nodes; i++) { /* a clamp in place behind an op that clamps anyway */
         tp_plan_node *p = &plan->node[i];
         int32_t in = p->node.in[0];
         if ((tp_layer_find(p->node.op)->flags & TP_LAYER_CLAMPS) == 0 || p->act_owner == i || in < 0) { continue; }
@@ -104,12 +104,12 @@ typedef struct tp_buffer {
 } tp_buffer;
 
 /* Bytes of that many elements of every sample worked on together. */
-static uint32_t tp_plan_elements(const tp_plan *plan, uint32_t n, uint32_t dtype, bool *overflow) {
+static TP_COLD uint32_t tp_plan_elements(const tp_plan *plan, uint32_t n, uint32_t dtype, bool *overflow) {
     return tp_align_up(tp_mul(tp_mul(n, tp_dtype_bytes(dtype), overflow), plan->options.samples, overflow), TP_ALIGN, overflow);
 }
 
 /* Buffer number b of the plan (2 a node); false: shared, or never needed. */
-static bool tp_plan_buffer(tp_plan *plan, uint32_t b, tp_buffer *out) {
+static TP_COLD bool tp_plan_buffer(tp_plan *plan, uint32_t b, tp_buffer *out) {
     tp_plan_node *p = &plan->node[b / 2u];
     bool overflow = false;
     out->bytes = tp_plan_elements(plan, p->n_out, (b & 1u) == 0 ? p->dtype : (uint32_t)TP_F32, &overflow); /* errors are floats */

@@ -12,7 +12,7 @@ enum {
 #undef TP_OPTIM
 };
 
-tp_recipe tp_recipe_default(void) {
+TP_COLD tp_recipe tp_recipe_default(void) {
     tp_recipe r;
     TP_MEMSET(&r, 0, sizeof r);
     r.policy = TP_POLICY_tinypropv2;
@@ -27,7 +27,7 @@ tp_recipe tp_recipe_default(void) {
     return r;
 }
 
-tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset) {
+TP_COLD tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset) {
     if (recipe == NULL || preset == NULL) { return TP_E_ARG; }
     tp_policy_params *p = &recipe->policy_params;
 #define TP_PRESET(name, s_min_, s_max_, zeta_, ymax_mode_, output_dense_, select_, tau_)                  \
@@ -76,7 +76,7 @@ static tp_status tp_recipe_check(const tp_recipe *r, float bound, uint32_t *warn
 }
 
 /* cos(pi u), 0 <= u <= 1, by Taylor series on a quarter of the half-turn: only + and *, the same bits everywhere */
-static float tp_cos_pi(float u) {
+static TP_COLD TP_NOINLINE float tp_cos_pi(float u) {
     bool flip = u > 0.5f;
     if (flip) { u = 1.0f - u; }
     float r;

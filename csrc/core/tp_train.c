@@ -42,7 +42,7 @@ static void tp_train_group(tp_step *s, uint32_t at) {
 }
 
 /* The same from the first sample on that the policy wants to see. false: there is none. */
-static bool tp_train_next(tp_step *s, uint32_t at) {
+static TP_NOINLINE bool tp_train_next(tp_step *s, uint32_t at) {
     const tp_plan *plan = s->plan;
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_recall *recall = s->net->recall;

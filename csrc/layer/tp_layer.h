@@ -86,7 +86,7 @@ TP_INLINE int8_t *tp_tensor_s8(const uint8_t *arena, const tp_tensor *t) { retur
 TP_INLINE int32_t *tp_tensor_s32(const uint8_t *arena, const tp_tensor *t) { return (int32_t *)(void *)(uintptr_t)(arena + t->offset); }
 
 /* Declares parameter tensor number p->n_tensors. */
-TP_INLINE void tp_tensor_add(tp_plan_node *p, uint32_t dtype, uint32_t rank, const uint32_t dim[4], bool *overflow) {
+static TP_COLD TP_NOINLINE __attribute__((unused)) void tp_tensor_add(tp_plan_node *p, uint32_t dtype, uint32_t rank, const uint32_t dim[4], bool *overflow) {
     tp_tensor *t = &p->tensor[p->n_tensors++];
     t->dtype = dtype;
     t->rank = rank;

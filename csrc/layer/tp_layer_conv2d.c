@@ -4,7 +4,7 @@
 
 TP_INLINE uint32_t tp_conv_groups(const tp_plan_node *p) { return tp_max_u32(p->node.groups, 1u); }
 
-static tp_status tp_conv2d_shape(tp_plan_node *p, const tp_shape *in1) {
+static TP_COLD tp_status tp_conv2d_shape(tp_plan_node *p, const tp_shape *in1) {
     (void)in1;
     uint32_t groups = tp_conv_groups(p);
     if (p->node.units == 0 || p->node.units % groups != 0) { return TP_E_MODEL; }
@@ -43,7 +43,7 @@ static void tp_conv_plan(tp_plan_node *p, const tp_plan_options *options, uint32
     p->scratch = options->packing != 0 ? tp_mul(tp_conv_scratch(&g), 4, overflow) : 0u;
 }
 
-static void tp_conv2d_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) { tp_conv_plan(p, options, tp_conv_groups(p), overflow); }
+static TP_COLD void tp_conv2d_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) { tp_conv_plan(p, options, tp_conv_groups(p), overflow); }
 
 /* --- pieces of one sample: rows of positions forward, `sh` rows of the input backward --- */
 
@@ -78,7 +78,7 @@ static tp_conv_cut tp_conv_errors_cut(const tp_plan_node *p, uint32_t piece, uin
     return c;
 }
 
-static uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t piece) {
+static TP_COLD uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t piece) {
     tp_conv_cut c = tp_conv_errors_cut(p, piece, 1);
     const tp_conv *g = &c.g;
     uint32_t row = g->ow * g->c_out, macs = 0;

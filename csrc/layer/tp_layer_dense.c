@@ -2,7 +2,7 @@
 /* Fully connected: y = W x + b, W [out][in]. */
 #include "tp_layer.h"
 
-static tp_status tp_dense_shape(tp_plan_node *p, const tp_shape *in1) {
+static TP_COLD tp_status tp_dense_shape(tp_plan_node *p, const tp_shape *in1) {
     (void)in1;
     if (p->node.units == 0) { return TP_E_MODEL; }
     if (p->in.h != 1 || p->in.w != 1) { return TP_E_SHAPE; } /* flatten first */
@@ -10,7 +10,7 @@ static tp_status tp_dense_shape(tp_plan_node *p, const tp_shape *in1) {
     return TP_OK;
 }
 
-static void tp_dense_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
+static TP_COLD void tp_dense_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
     (void)options;
     uint32_t weight[4] = {p->node.units, p->in.c, 1, 1}, bias[4] = {p->node.units, 1, 1, 1};
     tp_tensor_add(p, TP_F32, 2, weight, overflow);

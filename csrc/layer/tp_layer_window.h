@@ -6,7 +6,7 @@
 #include "tp_layer.h"
 
 /* One axis: output length and leading pad. `same` pads as TensorFlow does: the odd one at the end. */
-static tp_status tp_window_axis(uint32_t in, uint32_t kernel, uint32_t stride, uint32_t padding, const uint32_t pad[2],
+static TP_COLD tp_status tp_window_axis(uint32_t in, uint32_t kernel, uint32_t stride, uint32_t padding, const uint32_t pad[2],
                                 uint32_t *out, uint32_t *lead) {
     if (kernel == 0 || stride == 0 || in > 0x3fffffffu || kernel > 0x3fffffffu || pad[0] > 0x3fffffffu || pad[1] > 0x3fffffffu) { return TP_E_MODEL; }
     if (padding == TP_PAD_SAME) {

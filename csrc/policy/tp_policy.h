@@ -80,9 +80,10 @@ typedef struct tp_policy_ops {
 
 static const tp_policy_ops *tp_policy_find(uint32_t id);
 
+/* Two policies may; without them what only they need is left out. */
 static bool tp_policy_looks(const tp_plan *plan) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
-    return policy->looks != NULL && policy->looks(&plan->recipe.policy_params);
+    return (TP_WITH(POLICY, random) || TP_WITH(POLICY, selective)) && policy->looks != NULL && policy->looks(&plan->recipe.policy_params);
 }
 
 /* Words of the net's state. */

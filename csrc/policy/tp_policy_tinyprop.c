@@ -2,7 +2,7 @@
 /* TinyProp (arXiv 2409.07109, eq. 9 to 12): the share of rows follows the layer's error against its maximum. */
 #include "tp_policy.h"
 
-static bool tp_tinyprop_check(const tp_policy_params *p) {
+static TP_COLD bool tp_tinyprop_check(const tp_policy_params *p) {
     bool share = p->s_min >= 0.0f && p->s_min <= p->s_max && p->s_max <= 1.0f && p->s_max > 0.0f;
     bool damping = p->zeta > 0.0f && p->zeta <= 1.0f;
     bool mode = p->ymax_mode <= TP_MAX_ANALYTIC;

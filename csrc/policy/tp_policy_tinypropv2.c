@@ -3,7 +3,7 @@
  * tau, beta, d_min, d_max act as one: train iff alpha > theta * alpha_max. */
 #include "tp_policy.h"
 
-static bool tp_tinypropv2_check(const tp_policy_params *p) {
+static TP_COLD bool tp_tinypropv2_check(const tp_policy_params *p) {
     bool decision = p->beta > 0.0f && p->d_max > p->d_min && tp_finite(p->tau) && tp_finite(p->beta) && tp_finite(p->d_min) && tp_finite(p->d_max);
     bool mode = p->alpha_mode <= TP_MAX_AUTO && p->alpha_mode != TP_MAX_EPOCH;
     bool decay = p->alpha_decay > 0.0f && p->alpha_decay <= 1.0f;
