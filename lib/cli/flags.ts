@@ -43,6 +43,13 @@ export function shapeFlag(text: string): number[] {
   return shape;
 }
 
+/** `--shard`: `2/4`. */
+export function shardFlag(text: string): { index: number; count: number } {
+  const [, index = 0, count = 0] = (/^([1-9][0-9]{0,3})\/([1-9][0-9]{0,3})$/.exec(text) ?? []).map(Number);
+  if (!(index >= 1 && index <= count)) throw new InvalidArgumentError('Expected I/N with I from 1 to N, such as 2/4.');
+  return { index, count };
+}
+
 /** `--freeze`: names of nodes, or `all-but-last:N`. */
 export function freezeFlag(text: string): string[] | { allButLast: number } {
   if (!text.startsWith('all-but-last')) return listFlag('names of nodes separated by commas, or all-but-last:N')(text);

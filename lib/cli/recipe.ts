@@ -61,7 +61,7 @@ export const policyFlags: Readonly<Record<PolicySpec['policy'], readonly (keyof 
 export const policyNames = Object.keys(policyFlags) as PolicySpec['policy'][];
 
 /** What `compare` and `demo` compare unless told otherwise. */
-export const defaultMethods: readonly PolicySpec['policy'][] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
+export const comparedMethods: readonly PolicySpec['policy'][] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
 
 const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
