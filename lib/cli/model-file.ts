@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync } from 'node:fs';
 import type { DataSplit } from '../data';
 import { inputQuantization } from '../graph';
+import { isMcunet } from '../import/mcunet';
 import type { Model } from '../model';
 
-/** Is `--model` a file of TensorFlow Lite, with weights, rather than a spec? */
+/** Is `--model` a file of another framework, with weights, rather than a spec? A .json may be either. */
 export function isImported(model: string): boolean {
-  return /\.tflite$/i.test(model);
+  if (/\.tflite$/i.test(model)) return true;
+  return /\.json$/i.test(model) && existsSync(model) && isMcunet(readFileSync(model));
 }
 
 /** Is `--model` a file with weights of either kind? */

@@ -112,7 +112,8 @@ function storeText(store: StorePlan): string {
 }
 
 async function open(flags: PlanFlags): Promise<Model> {
-  if (flags.model.endsWith('.tpm') || isImported(flags.model)) return Model.load(flags.model);
+  if (isImported(flags.model)) return Model.load(flags.model, defined({ inputShape: flags.input }));
+  if (flags.model.endsWith('.tpm')) return Model.load(flags.model);
   return Model.fromJSON(parseModelSpec(flags.model, defined({ inputShape: flags.input, classes: flags.classes })));
 }
 

@@ -18,6 +18,7 @@ import { checkWritable } from './writable';
 /** Flags of `train`. */
 export interface TrainFlags extends DataFlags, RecipeFlags {
   model?: string;
+  input?: number[];
   policy: string;
   seed: number;
   augment?: string;
@@ -84,8 +85,8 @@ async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Prom
   }
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
-  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC or FILE.tflite, or --init FILE or --resume FILE');
+  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model, defined({ inputShape: typed.input })) };
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite or FILE.json, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 

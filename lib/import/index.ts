@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { identityNormalization } from '../data/dataset';
 import type { TensorData } from '../tensor';
+import { isMcunet, readMcunet } from './mcunet';
 import { readTflite } from './tflite';
 import { isTflite } from './tflite-file';
 import type { ImportedModel, ImportOptions } from './tflite-graph';
@@ -8,10 +9,25 @@ import type { ImportedModel, ImportOptions } from './tflite-graph';
 export type { ImportedModel, ImportOptions, TensorSource } from './tflite-graph';
 export { readTflite } from './tflite';
 
-/** Files of other frameworks, told by their content. A new one is a row here. */
-const formats: readonly { is: (bytes: Uint8Array) => boolean; read: (bytes: Uint8Array, options: ImportOptions) => ImportedModel }[] = [
+/** A file of another framework. */
+interface ImportFormat {
+  is(bytes: Uint8Array): boolean;
+  read(bytes: Uint8Array, options: ImportOptions): ImportedModel;
+  /** Ending of the file of numbers beside it. */
+  weights?: string;
+}
+
+/** Told by their content. A new one is a row here. */
+const formats: readonly ImportFormat[] = [
   { is: isTflite, read: readTflite },
+  { is: isMcunet, read: readMcunet, weights: '.bin' },
 ];
+
+/** The file of numbers that belongs to a model file; undefined: it has all in it. @internal */
+export function weightsBeside(path: string, bytes: Uint8Array): string | undefined {
+  const ending = formats.find((format) => format.is(bytes))?.weights;
+  return ending && path.replace(/(\.[^./\\]*)?$/, ending);
+}
 
 /** Reads a model file of another framework; null: it is none of those. @internal */
 export function importModel(bytes: Uint8Array, options: ImportOptions): ImportedModel | null {
