@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
-import { writeFileAtomic } from './file';
+import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { onDevice, planOf, type LossName, type ModelJson } from './graph';
-import { fill, importModel, type ImportOptions } from './import';
+import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
@@ -87,20 +86,17 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, `.tflite` or `.safetensors` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, or one of another framework (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
   static async load(path: string, options: ImportOptions = {}): Promise<Model> {
-    let bytes: Uint8Array;
+    const bytes = await readBytes(path);
+    const beside = options.weights === undefined ? weightsBeside(path, bytes) : undefined;
+    const weights = beside === undefined ? options.weights : await readBytes(beside);
     try {
-      bytes = await readFile(path);
-    } catch (cause) {
-      throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
-    }
-    try {
-      return Model.fromBytes(bytes, options);
+      return Model.fromBytes(bytes, { ...options, ...(weights && { weights }) });
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);

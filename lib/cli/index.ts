@@ -119,6 +119,7 @@ function addTrain(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .option('--model <spec>', modelHelp)
+    .option('--input <shape>', 'with the FILE.json of a network in int8: another input than its own, such as 96x96x3', flag.shapeFlag)
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of weights, order and dropout', flag.integerFlag(0), 1)
     .option('--out <file>', 'write model, weights and training state')
@@ -226,7 +227,7 @@ function addPlan(program: Command, register: Register): void {
   const command = program.command('plan').description('RAM, flash and work of a model; exit code 4 if it exceeds a budget');
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm`)
-    .option('--input <shape>', 'input shape of specs that leave it open, such as 96x96x3', flag.shapeFlag)
+    .option('--input <shape>', 'input shape of specs that leave it open, and of a network in int8 as FILE.json, such as 96x96x3', flag.shapeFlag)
     .option('--classes <n>', 'classes of specs that leave them open', flag.integerFlag(1))
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--batch <n>', 'samples per optimizer step', flag.integerFlag(1), 1)
