@@ -36,7 +36,11 @@ constexpr Field kRecipe[] = {
     RECIPE("dMin", kF32, policy_params.d_min), RECIPE("dMax", kF32, policy_params.d_max),
     RECIPE("tau", kF32, policy_params.tau), RECIPE("beta", kF32, policy_params.beta),
     RECIPE("alphaMode", kU32, policy_params.alpha_mode), RECIPE("alphaDecay", kF32, policy_params.alpha_decay),
-    RECIPE("alphaFixed", kF32, policy_params.alpha_fixed),
+    RECIPE("alphaFixed", kF32, policy_params.alpha_fixed), RECIPE("rate", kF32, policy_params.rate),
+    RECIPE("steer", kU32, policy_params.steer), RECIPE("gain", kF32, policy_params.gain),
+    RECIPE("history", kU32, policy_params.history), RECIPE("stale", kU32, policy_params.stale),
+    RECIPE("weightShare", kF32, policy_params.weight_share), RECIPE("deltaShare", kF32, policy_params.delta_share),
+    RECIPE("revisit", kU32, policy_params.revisit),
 };
 
 #define PLAN(name, kind, member) FIELD(name, kind, tp_plan, member)
@@ -136,7 +140,7 @@ void ReadModel(Napi::Env env, Napi::Value value, ModelData *out) {
     ReadFields(object, &out->model, kModel, sizeof kModel / sizeof kModel[0]);
     out->model.nodes = out->nodes.data();
     out->model.n_nodes = nodes.Length();
-    out->model.input_dtype = TP_F32;
+    out->model.input_dtype = object.Get("int8Input").ToBoolean() ? TP_S8 : TP_F32; // of devices; here all samples are floats
 }
 
 Napi::Object WriteModel(Napi::Env env, const tp_model &model) {

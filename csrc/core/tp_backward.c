@@ -18,7 +18,7 @@ static TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *
 }
 
 /* One weight layer, one sample: sum|delta| -> budget -> bias -> selection. */
-static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float l1, float loss) {
+static tp_status tp_backward_choose(tp_step *s, const tp_plan_node *p, const tp_pass *a, float l1, float loss) {
     const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
     if (!tp_finite(l1)) { return TP_E_DELTA; }
     tp_delta d = {p->n_select, p->layer, s->plan->n_layers, l1, p->zpow, s->plan->alpha_bound, loss, a->sample};
@@ -33,7 +33,7 @@ static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, con
 }
 
 /* Node i: its error is checked and, in a weight layer, masked. `summed`: its sums are known already. */
-static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, const tp_pass *a, bool summed) {
+static tp_status tp_backward_check(tp_step *s, const tp_plan_node *p, const tp_pass *a, bool summed) {
     float *l1 = tp_step_l1(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !TP_CALL(s->k, finite_f32)(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {

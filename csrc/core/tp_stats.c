@@ -16,13 +16,14 @@ static void tp_stats_clear(tp_stats *stats, const tp_plan *plan) {
 }
 
 /* One weight layer of one trained sample. MACs are counted by k, zeros included; `worked` is what was really done. */
-static void tp_stats_layer(const tp_step *s, const tp_plan_node *p, uint32_t k, float l1, const float *kept) {
+static void tp_stats_layer(tp_step *s, const tp_plan_node *p, uint32_t k, float l1, const float *kept) {
     tp_stats *stats = s->stats;
+    uint32_t elements = p->select == TP_SELECT_CHANNEL ? k * (p->n_out / p->rows) : k;
+    uint32_t dw = p->trainable != 0 ? p->macs_row : 0u, dx = p->needs_dx[0] != 0 ? p->macs_row : 0u;
+    s->macs += (uint64_t)elements * (dw + dx);
     if (stats == NULL) { return; }
     tp_layer_stats *layer = &stats->layer[p->layer];
-    uint32_t elements = p->select == TP_SELECT_CHANNEL ? k * (p->n_out / p->rows) : k;
     uint32_t worked = TP_CALL(s->k, count_above_f32)(kept, 0, p->n_out);
-    uint32_t dw = p->trainable != 0 ? p->macs_row : 0u, dx = p->needs_dx[0] != 0 ? p->macs_row : 0u;
     layer->n += p->n_select;
     layer->k += k;
     layer->worked += worked;
@@ -45,6 +46,10 @@ void tp_totals_add(tp_totals *totals, const tp_plan *plan, const tp_stats *stats
     totals->macs_dx += stats->macs_dx;
     totals->macs_worked += stats->macs_worked;
     totals->selected += stats->selected;
-    totals->macs_dense_backward += plan->macs_backward * stats->samples;
+    uint64_t seen = (uint64_t)stats->samples + stats->passed;
+    totals->passed += stats->passed;
+    totals->macs_dense_backward += plan->macs_backward * seen;
+    totals->macs_dense_forward += plan->macs_forward * seen;
+    totals->macs_policy += plan->training != 0 ? plan->macs_look * seen + plan->macs_learn * stats->samples : 0u;
     totals->loss += (double)stats->loss * (double)stats->samples;
 }

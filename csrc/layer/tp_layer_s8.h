@@ -131,7 +131,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
             float unit = p->xq[0].scale * scale[o];
             float c = unscaled ? -(s->lr_batch * unit) : -(s->lr_batch / unit);
             float moved = tp_rounding_next(&q, &random, o, tp_limit(c * g[o], 0x1p29f));
-            int64_t sum = (int64_t)b[o] + (int64_t)moved;
+            int64_t sum = (int64_t)b[o] + (int32_t)moved;
             b[o] = (int32_t)(sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
         }
         return;

@@ -6,6 +6,9 @@
 #include "tp_policy_meprop.c"
 #include "tp_policy_tinyprop.c"
 #include "tp_policy_tinypropv2.c"
+#include "tp_policy_random.c"
+#include "tp_policy_selective.c"
+#include "tp_policy_steered.c"
 #endif
 #ifdef TP_POLICY
 TP_POLICY(dense, 1)
@@ -13,6 +16,9 @@ TP_POLICY(full, 2)
 TP_POLICY(meprop, 3)
 TP_POLICY(tinyprop, 4)
 TP_POLICY(tinypropv2, 5)
+TP_POLICY(random, 6)
+TP_POLICY(selective, 7)
+TP_POLICY(steered, 8)
 #endif
 #ifdef TP_PRESET
 /* name, s_min, s_max, zeta, ymax_mode, output_dense, select, tau */

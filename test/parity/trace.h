@@ -11,7 +11,7 @@ typedef struct tp_parity_row {
     uint64_t hash;
 } tp_parity_row;
 
-enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 5 };
+enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 5, TP_PARITY_POLICIES = 5 };
 #ifndef TP_PARITY_ARENA
 #define TP_PARITY_ARENA (64 * 1024)
 #endif
@@ -206,18 +206,26 @@ static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, con
     return tp_parity_run_long(row, k, options, parallel, NULL);
 }
 
-/* Row number `index`; false past the last. */
+/* Row number `index`; false past the last. Policies that came later have their rows behind those of the first ones. */
 static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
-    uint32_t policies = 0, optimizers = 0;
+    uint32_t policies = 0, optimizers = 0, before = 0;
     while (tp_list_name(TP_LIST_POLICY, policies, NULL) != NULL) { policies++; }
     while (tp_list_name(TP_LIST_OPTIMIZER, optimizers, NULL) != NULL) { optimizers++; }
+    if (index >= 2u * TP_PARITY_GRAPHS * optimizers * TP_PARITY_POLICIES) {
+        before = index / (2u * TP_PARITY_GRAPHS * optimizers);
+        index -= 2u * TP_PARITY_GRAPHS * optimizers * before;
+        if (before >= policies) { return false; }
+        policies = 1;
+    } else {
+        policies = TP_PARITY_POLICIES;
+    }
     row->batch = index % 2u == 0 ? 1u : 4u;
     row->optimizer = tp_list_name(TP_LIST_OPTIMIZER, index / 2u % optimizers, NULL);
-    row->policy = tp_list_name(TP_LIST_POLICY, index / 2u / optimizers % policies, NULL);
+    row->policy = tp_list_name(TP_LIST_POLICY, before + index / 2u / optimizers % policies, NULL);
     row->graph = tp_parity_graph[index / 2u / optimizers / policies % TP_PARITY_GRAPHS].name;
     if (tp_text_equal(row->graph, "int8") && tp_text_equal(row->optimizer, "momentum")) { row->optimizer = "residual"; }
     row->hash = 0;
-    return index < 2u * TP_PARITY_GRAPHS * optimizers * policies;
+    return true;
 }
 
 #endif /* TINYPROP_PARITY_TRACE_H */

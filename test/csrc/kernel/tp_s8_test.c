@@ -193,6 +193,10 @@ static void tp_sums(void) {
         int32_t m[3], s[3];
         tp_fill_requant(m, s, 3, i % TP_KINDS);
         if (i % 4u != 0) { s[2] = -15 - s[2] > -32 ? -15 - s[2] : -31; }
+        if (i % 4u > 1u) { /* as quantisers choose them: one 0, the other right */
+            s[i % 2u] = 0;
+            s[1u - i % 2u] = -(int32_t)tp_random_below(i % 5u + 1u);
+        }
         tp_add_s8 q = {tp_zero_s8(), tp_zero_s8(), tp_zero_s8(), m[0], m[1], m[2], s[0], s[1], s[2]};
         uint32_t n = 1u + tp_random_below(600);
         tp_fill_s8(tp_x, n, i % TP_KINDS);

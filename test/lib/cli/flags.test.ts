@@ -61,6 +61,9 @@ describe('policyOf', () => {
       { policy: 'meprop', preset: 'accurate', params: { sMax: 0.1 } },
       { policy: 'tinyprop', preset: 'accurate', params: {} },
       { policy: 'tinypropv2', preset: 'accurate', params: {} },
+      { policy: 'random', preset: 'accurate', params: {} },
+      { policy: 'selective', preset: 'accurate', params: {} },
+      { policy: 'steered', preset: 'accurate', params: {} },
     ]);
   });
 
