@@ -5,8 +5,8 @@
 #include "tp_state.h"
 
 /* No gaps, and 64-bit members at multiples of 8: every compiler lays a plan out alike. */
-_Static_assert(sizeof(tp_plan_node) == 464 && sizeof(tp_plan) == 280 + 464 && offsetof(tp_plan, macs_forward) == 96 &&
-                   offsetof(tp_plan, recipe) == 144 && offsetof(tp_recipe, seed) == 32 && offsetof(tp_plan, node) == 280,
+_Static_assert(sizeof(tp_plan_node) == 464 && sizeof(tp_plan) == 328 + 464 && offsetof(tp_plan, macs_forward) == 96 &&
+                   offsetof(tp_plan, recipe) == 160 && offsetof(tp_recipe, seed) == 32 && offsetof(tp_plan, node) == 328,
                "a plan that a PC made would not be this compiler's");
 
 /* FNV-1a over version and source id: other sources may lay out an arena otherwise. */
