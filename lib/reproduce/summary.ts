@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { deviation, mean } from '../report/format';
-import { effortTolerance, reference } from './methods';
+import { effortTolerance, type Match, reference } from './methods';
 import { type Missing, type ReproduceOptions, type UnitRecord, unitPath, unitsOf } from './run';
 import { type Trial, TrialStore } from './trial';
 
@@ -33,8 +33,8 @@ export interface MethodSummary {
   differenceError: number | null;
   /** The paper's accuracy, as a share; null: not in its table. */
   paper: number | null;
-  /** Rivals: the effort they were to have, the parameter for it, and whether they have it within 5 %. */
-  matched: { target: number; x: number; within: boolean } | null;
+  /** Rivals: what of TinyPropv2 they were to have, the parameter for it, and whether they have it within 5 %. */
+  matched: { what: Match['what']; target: number; x: number; within: boolean } | null;
 }
 
 /** A set of the reproduction. */
@@ -103,6 +103,7 @@ function methodSummary(named: Named, own: readonly { record: UnitRecord; trial: 
   const accuracies = own.map(({ trial }) => trial.result.accuracy ?? undefined);
   const average = (of: (trial: Trial) => number | null): number | null => mean(own.map(({ trial }) => of(trial) ?? undefined)) ?? null;
   const effortBackward = average(({ result }) => result.effortBackward);
+  const trainedFraction = average(({ result }) => result.trainedFraction);
   const pairs = own.flatMap(({ trial: { config, result } }) => {
     const base = full.find((trial) => trial.config.seed === config.seed)?.result.accuracy ?? null;
     return base === null || result.accuracy === null ? [] : [result.accuracy - base];
@@ -115,10 +116,10 @@ function methodSummary(named: Named, own: readonly { record: UnitRecord; trial: 
     accuracyStd: deviation(accuracies) ?? null,
     effortBackward,
     effortTotal: average(({ result }) => result.effortTotal),
-    trainedFraction: average(({ result }) => result.trainedFraction),
+    trainedFraction,
     difference: named.name === reference.accuracy ? null : (mean(pairs) ?? null),
     differenceError: named.name === reference.accuracy || pairs.length < 2 ? null : (deviation(pairs) as number) / Math.sqrt(pairs.length),
-    matched: matched ? { ...matched, within: effortBackward !== null && Math.abs(effortBackward / matched.target - 1) <= effortTolerance } : null,
+    matched: matched ? { ...matched, within: Math.abs(({ effortBackward, trainedFraction }[matched.what] ?? NaN) / matched.target - 1) <= effortTolerance } : null,
   };
 }
 
