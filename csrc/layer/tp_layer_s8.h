@@ -145,6 +145,16 @@ static float tp_rounding_next(tp_rounding *q, uint32_t i, float x) {
 
 TP_INLINE float tp_limit(float x, float limit) { return x > limit ? limit : x > -limit ? x : -limit; }
 
+static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row) {
+    const int8_t *w = tp_tensor_s8(tp_home(s, p), &p->tensor[0]) + (size_t)row * p->row_len;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < p->row_len; i++) {
+        int32_t q = w[i];
+        sum += (uint32_t)(q < 0 ? -q : q);
+    }
+    return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
+}
+
 /* w += c g in units of the weight's scale: c = -(lr scale_x) / scale[row], g the sum over x - zero_x; the bias in units of
  * scale_x * scale[o]. */
 static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
