@@ -151,13 +151,12 @@ static bool tp_train_run(tp_step *s) {
 /* Copies the policy's state to where a batch that fails can take it back from, or back. */
 static void tp_train_undo(const tp_net *net, bool back) {
     const tp_plan *plan = net->plan;
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     uint8_t *kept = net->arena + plan->undo_at;
     for (uint32_t i = 0; i <= plan->n_nodes; i++) {
         bool whole = i == plan->n_nodes;
         if (!whole && plan->node[i].layer == TP_NO_OFFSET) { continue; }
         uint8_t *state = net->arena + (whole ? plan->policy_at : plan->node[i].policy);
-        uint32_t bytes = (whole ? tp_policy_net_words(plan) : policy->layer_words) * 4u;
+        uint32_t bytes = (whole ? tp_policy_net_words(plan) : tp_policy_layer_words(plan, &plan->node[i])) * 4u;
         TP_MEMCPY(back ? state : kept, back ? kept : state, bytes);
         kept += bytes;
     }
