@@ -62,6 +62,7 @@ constexpr Constant kConstants[] = {
     {"job", "predict", Job::kPredict},
     {"job", "forward", Job::kForward},
     {"job", "together", Job::kTogether},
+    {"size", "net", sizeof(tp_net)},
     {"limit", "nameBytes", TP_NAME_BYTES - 1},
     {"limit", "history", TP_MAX_HISTORY},
     {"limit", "revisit", TP_MAX_REVISIT},
@@ -139,6 +140,15 @@ Napi::Value MakeAndWritePlan(const Napi::CallbackInfo &info) {
     return WritePlan(info.Env(), *PlanOf(plan));
 }
 
+// planBytes(model, recipe): the plan of a device, whose flash keeps what does not train; the bytes it has on every machine
+Napi::Value PlanBytes(const Napi::CallbackInfo &info) {
+    const tp_plan_options options = {1, 1, 0, 1};
+    const PlanData plan = MakePlan(info.Env(), info[0], info[1], &options);
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), PlanOf(plan)->bytes);
+    std::memcpy(bytes.Data(), plan.data(), bytes.ByteLength());
+    return bytes;
+}
+
 // storeBytes(model, recipe | null, progSize): what a commit of tp_store programs, with a recipe the training state too; 0: too large
 Napi::Value StoreBytes(const Napi::CallbackInfo &info) {
     const PlanData plan = MakePlan(info.Env(), info[0], info[1]);
@@ -212,6 +222,7 @@ Napi::Object Module(Napi::Env env, Napi::Object exports) {
     exports.Set("recipeDefault", Napi::Function::New(env, RecipeDefault, "recipeDefault"));
     exports.Set("recipePreset", Napi::Function::New(env, RecipePreset, "recipePreset"));
     exports.Set("planOf", Napi::Function::New(env, MakeAndWritePlan, "planOf"));
+    exports.Set("planBytes", Napi::Function::New(env, PlanBytes, "planBytes"));
     exports.Set("storeBytes", Napi::Function::New(env, StoreBytes, "storeBytes"));
     exports.Set("editModel", Napi::Function::New(env, EditModel, "editModel"));
     exports.Set("shuffle", Napi::Function::New(env, Shuffle, "shuffle"));

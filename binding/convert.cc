@@ -141,7 +141,7 @@ void ReadModel(Napi::Env env, Napi::Value value, ModelData *out) {
     ReadFields(object, &out->model, kModel, sizeof kModel / sizeof kModel[0]);
     out->model.nodes = out->nodes.data();
     out->model.n_nodes = nodes.Length();
-    out->model.input_dtype = TP_F32;
+    out->model.input_dtype = object.Get("int8Input").ToBoolean() ? TP_S8 : TP_F32; // of devices; here all samples are floats
 }
 
 Napi::Object WriteModel(Napi::Env env, const tp_model &model) {

@@ -25,6 +25,8 @@ export interface NativeModel {
   nodes: NativeNode[];
   input: number[];
   loss: number;
+  /** Samples are int8 already, as `quantize` would make them: on a device. */
+  int8Input?: boolean;
 }
 
 /** A recipe as `tp_recipe` has it, flat. @internal */
@@ -221,6 +223,7 @@ export interface NativeAddon {
   recipeDefault(): NativeRecipe;
   recipePreset(recipe: NativeRecipe, preset: string): NativeRecipe;
   planOf(model: NativeModel, recipe: NativeRecipe | null, flash?: boolean): NativePlan;
+  planBytes(model: NativeModel, recipe: NativeRecipe | null): Uint8Array;
   storeBytes(model: NativeModel, recipe: NativeRecipe | null, progSize: number): number;
   editModel(model: NativeModel, edit: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel;
   shuffle(seed: number, epoch: number, n: number): Uint32Array;

@@ -57,6 +57,8 @@ export interface EpochEvent {
   readonly trainedFraction: number;
   /** Share of the dense backward work that was really executed. */
   readonly rowsWorked: number;
+  /** Share of rows chosen, k / n, by weight layer, over the samples trained in this epoch. */
+  readonly k: number[];
   /** Training time, evaluation not included. */
   readonly seconds: number;
 }

@@ -230,10 +230,6 @@ export class Fit {
     const { n } = job.train;
     this.msPerSample = this.msPerSample === 0 ? msPerSample : 0.9 * this.msPerSample + 0.1 * msPerSample;
     const left = (job.epochs - epoch) * n - at;
-    const k = Array.from({ length: chunk.layers }, (_, layer) => {
-      const sums = chunk.layer(layer);
-      return sums.n === 0 ? 0 : sums.k / sums.n;
-    });
     this.hub.emit({
       type: 'progress',
       epoch: epoch + 1,
@@ -246,7 +242,7 @@ export class Fit {
       trainedFraction: totals.trainedFraction,
       effortBackward: totals.effortBackward,
       effortTotal: totals.effortTotal,
-      k,
+      k: chunk.k,
       etaSeconds: (left * this.msPerSample) / 1000,
       lr: guard('fit', () => this.core.net.progress()).lr,
     });
@@ -267,6 +263,7 @@ export class Fit {
       effortTotal: totals.effortTotal,
       trainedFraction: totals.trainedFraction,
       rowsWorked: totals.rowsWorked,
+      k: totals.k,
       seconds: ms / 1000,
     };
     this.history.push(event);

@@ -218,6 +218,13 @@ export class Totals {
     const [n = 0, k = 0, worked = 0, l1 = 0] = this.sums.subarray(at, at + 4);
     return { n, k, worked, l1 };
   }
+  /** Share of rows chosen, k / n, of every weight layer; 0 where none trained. */
+  get k(): number[] {
+    return Array.from({ length: this.layers }, (_, i) => {
+      const { n, k } = this.layer(i);
+      return n === 0 ? 0 : k / n;
+    });
+  }
   /** Everything as a plain object, for JSON. */
   toJSON(): Record<string, number> {
     const names = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward', 'selected', 'passed', 'macsDenseForward', 'macsPolicy', 'loss'] as const;

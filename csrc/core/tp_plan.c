@@ -4,6 +4,25 @@
 #include "tp_control.h"
 #include "tp_state.h"
 
+/* No gaps, and 64-bit members at multiples of 8: every compiler lays a plan out alike. */
+_Static_assert(sizeof(tp_plan_node) == 464 && sizeof(tp_plan) == 328 + 464 && offsetof(tp_plan, macs_forward) == 96 &&
+                   offsetof(tp_plan, recipe) == 160 && offsetof(tp_recipe, seed) == 32 && offsetof(tp_plan, node) == 328,
+               "a plan that a PC made would not be this compiler's");
+
+/* FNV-1a over version and source id: other sources may lay out an arena otherwise. */
+static uint32_t tp_plan_source(void) {
+    const char *text[2] = {tp_version(), tp_source_id()};
+    uint32_t hash = 0x811c9dc5u;
+    for (uint32_t i = 0; i < 2; i++) {
+        for (const char *c = text[i]; *c != 0; c++) { hash = (hash ^ (uint8_t)*c) * 0x01000193u; }
+    }
+    return hash;
+}
+
+static bool tp_plan_known(const tp_plan *plan) {
+    return plan->source == tp_plan_source() && plan->n_nodes > 0 && plan->bytes == tp_plan_bytes(plan->n_nodes);
+}
+
 uint32_t tp_plan_bytes(uint32_t n_nodes) {
     if (n_nodes == 0 || n_nodes > TP_MAX_NODES) { return 0; }
     return (uint32_t)(sizeof(tp_plan) + (n_nodes - 1u) * sizeof(tp_plan_node));
@@ -175,7 +194,7 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
     plan->n_nodes = model->n_nodes;
     plan->training = recipe != NULL ? 1u : 0u;
     plan->recipe = recipe != NULL ? *recipe : tp_recipe_default();
-    plan->source_version = TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH;
+    plan->source = tp_plan_source();
     plan->bytes = tp_plan_bytes(model->n_nodes);
     plan->options = *options;
     tp_status status = tp_plan_model(plan, model, where);

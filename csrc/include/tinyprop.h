@@ -287,10 +287,11 @@ typedef struct tp_plan_node {
     float zpow;                    /* zeta^(L-l), by repeated multiplication from the last weight layer */
 } tp_plan_node;
 
-/* Everything a net needs to know, free of pointers: made on a PC it is valid on the microcontroller. */
+/* Everything a net needs to know, free of pointers and of gaps: made on a PC it is, byte for byte, the microcontroller's own, and may
+ * lie in its flash (tp_plan_check; `firmware export` does so). */
 typedef struct tp_plan {
     uint32_t bytes;          /* of this plan, nodes included */
-    uint32_t source_version; /* TP_VERSION packed; tp_net_open refuses another one */
+    uint32_t source;         /* hash of version and source id of the library that made it; tp_net_open refuses another */
     uint32_t training;       /* 0: inference only */
     uint32_t warnings;       /* TP_WARN_* */
     uint32_t arena_bytes;    /* size of the arena */
@@ -430,7 +431,7 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION, TP_E_ABSENT; TP_E_RECIPE:
+ * plan is trusted: it must come from tp_plan_make of these sources (TP_E_VERSION). TP_E_ARENA, TP_E_ABSENT; TP_E_RECIPE:
  * TP_NUMERICS_FLUSH on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Plans of the option `flash`: binds the parameters that do not train to those of `blob`, whose bytes, aligned to 8, must outlive the
@@ -594,6 +595,8 @@ tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length);
 /* Decodes the graph into nodes[capacity]; model->nodes = nodes. What it describes is checked by tp_plan_make.
  * TP_E_BUFFER: capacity < blob->n_nodes. */
 tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model);
+/* Is `plan`, made elsewhere, of these sources (TP_E_VERSION) and of the blob's model, node by node (TP_E_MISMATCH)? */
+tp_status tp_plan_check(const tp_plan *plan, const tp_blob *blob);
 /* The stored recipe, checked by tp_plan_make. TP_E_MODE: the blob has none. */
 tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe);
 /* First section with that four-letter tag, e.g. "META", inside the blob's bytes. *data NULL, *length 0: not there. */

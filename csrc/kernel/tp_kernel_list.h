@@ -87,5 +87,7 @@ TP_KERNEL(depthwise_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const
 /* gradient rows first .. first + rows, [out][kh][kw][in/groups]: g = fma(d, x - x_zero, g), samples, then positions ascending, + 0;
  * rows whose errors are all 0 are left alone. grad points at row `first`. A dense layer is a map of 1 x 1 */
 TP_KERNEL(conv_dw_s8, void, (const tp_conv *g, uint32_t n, float *grad, const int8_t *x, int32_t x_zero, const float *d, uint32_t first, uint32_t rows))
+/* w = clamp(round(w - decay w + c g), -127, 127), weights `step` apart; one rounding an operation, the last as q says (tp_rounding.h) */
+TP_KERNEL(sgd_s8, void, (int8_t *w, uint32_t step, float c, float decay, const float *g, const tp_rounding *q, uint32_t n))
 #undef TP_KERNEL_DOT
 #endif

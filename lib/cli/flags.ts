@@ -43,6 +43,13 @@ export function shapeFlag(text: string): number[] {
   return shape;
 }
 
+/** `--shard`: `2/4`. */
+export function shardFlag(text: string): { index: number; count: number } {
+  const [, index = 0, count = 0] = (/^([1-9][0-9]{0,3})\/([1-9][0-9]{0,3})$/.exec(text) ?? []).map(Number);
+  if (!(index >= 1 && index <= count)) throw new InvalidArgumentError('Expected I/N with I from 1 to N, such as 2/4.');
+  return { index, count };
+}
+
 /** `--freeze`: names of nodes, or `all-but-last:N`. */
 export function freezeFlag(text: string): string[] | { allButLast: number } {
   if (!text.startsWith('all-but-last')) return listFlag('names of nodes separated by commas, or all-but-last:N')(text);
@@ -67,7 +74,7 @@ export function addOutputFlags(command: Command, events: boolean): Command {
 
 /** Where the samples come from. */
 export function addDataFlags(command: Command, required: boolean): Command {
-  const spec = 'digits, idx:DIR, cifar10:DIR, cifar100:DIR, har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
+  const spec = 'digits, idx:DIR, cifar10:DIR[,SIZE], cifar100:DIR[,SIZE], har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
   if (required) command.requiredOption('--data <spec>', spec);
   else command.option('--data <spec>', spec);
   return command.option('--limit <n>', 'at most n training and n test samples', integerFlag(1));
@@ -87,9 +94,9 @@ const notNegative = numberFlag('a number of at least 0', (v) => v >= 0);
 const any = numberFlag('a number', () => true);
 
 /** Everything of the recipe but the policy's name and the seeds. */
-export function addRecipeFlags(command: Command): Command {
+export function addRecipeFlags(command: Command, epochs = 10): Command {
   command
-    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), 10)
+    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), epochs)
     .option('--batch <n>', 'samples per optimizer step', integerFlag(1), 1)
     .addOption(new Option('--schedule <name>', 'learning rate over time').choices(['cosine', 'step', 'constant']).default('cosine'))
     .option('--warmup <epochs>', 'epochs of rising learning rate', notNegative, 0)
@@ -125,7 +132,7 @@ export function addStoreFlags(command: Command): Command {
 /** Parameters of the policies; which policy has which is checked later. */
 export function addPolicyFlags(command: Command): Command {
   return command
-    .addOption(new Option('--preset <name>', 'accurate (the default) or paper').choices(['accurate', 'paper']))
+    .addOption(new Option('--preset <name>', 'accurate (the default), paper, or tuned: search tau and S first (train)').choices(['accurate', 'paper', 'tuned']))
     .option('--s <x>', 'meprop, emp: share of the rows or channels that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
     .option('--s-min <x>', 'smallest share of the rows', fraction)
     .option('--s-max <x>', 'largest share of the rows', fraction)

@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DataSplit } from '../data';
+import { inputQuantization } from '../graph';
 import type { Model } from '../model';
-
-/** Is `--model` a file of TensorFlow Lite, with weights, rather than a spec? */
-export function isImported(model: string): boolean {
-  return /\.tflite$/i.test(model);
-}
-
-/** Is `--model` a file with weights of either kind? */
-export function isModelFile(model: string): boolean {
-  return isImported(model) || model.endsWith('.tpm');
-}
-
-/** The model's first operation, where that makes int8 of the inputs. */
-function quantizationOf(model: Model): { scale: number; zero: number } | undefined {
-  const node = model.toJSON().nodes.find(({ op, inputs }) => op === 'quantize' && inputs[0] === 'input');
-  return node && { scale: node['scale'] as number, zero: node['zero'] as number };
-}
 
 /** Numbers that are int8 already, for a model of int8: the reals that it turns into the same int8. */
 export function feedInt8(x: Float32Array, model: Model): void {
-  const quantization = quantizationOf(model);
+  const quantization = inputQuantization(model.toJSON());
   if (quantization === undefined) return;
   const { scale, zero } = quantization;
   for (let i = 0; i < x.length; i++) x[i] = scale * ((x[i] as number) - zero);

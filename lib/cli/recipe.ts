@@ -10,7 +10,8 @@ import { constant, cosine, type ScheduleSpec, step } from '../schedule';
 
 /** Policy parameters as given; undefined: not given. */
 export interface PolicyFlags {
-  preset?: PresetName;
+  /** `tuned`: to be chosen by a search first. */
+  preset?: PresetName | 'tuned';
   s?: number;
   sMin?: number;
   sMax?: number;
@@ -78,7 +79,7 @@ export const policyFlags: Readonly<Record<Method, readonly (keyof PolicyFlags)[]
 export const policyNames = Object.keys(policyFlags) as Method[];
 
 /** What `compare` and `demo` compare unless told otherwise. */
-export const defaultMethods: readonly Method[] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
+export const comparedMethods: readonly Method[] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
 
 const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
@@ -107,6 +108,7 @@ export function checkPolicyFlags(policies: readonly Method[], flags: PolicyFlags
 export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
   const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense, rate, steer, gain, history, stale, weightShare, deltaShare, effort, memory, probe } = flags;
   const ymax = flags.ymax === undefined ? undefined : maximum('--ymax', flags.ymax, ['running', 'epoch', 'analytic']);
+  if (preset === 'tuned') throw new TinypropError('ERR_TINYPROP_SPEC', '--preset tuned: only train takes it; tinyprop tune prints the flags that it would choose', { preset });
   const alpha = flags.alpha === undefined ? undefined : maximum('--alpha', flags.alpha, ['auto', 'analytic', 'running']);
   const common = defined({ preset, sMin, sMax, zeta, select, outputDense, ymax: ymax as YmaxMode | undefined });
   const budget = defined({ effort, memory, samples: probe });

@@ -144,3 +144,18 @@ TP_CASE(conv_dw_s8) {
     tp_ready(c);
     k->conv_dw_s8(&g, n, grad, x, tp_zero_s8(), d, first, rows);
 }
+
+/* Steps from far below one to beyond the clamp, by every way of rounding; rows of depthwise layers have others between. */
+TP_FLAT(sgd_s8) {
+    static const float size[4] = {1e-3f, 1.0f, 100.0f, 1e9f};
+    uint32_t step = c->n % 4u == 1u ? 1u + tp_random_below(5) : 1u, way = tp_random_below(4);
+    int8_t *w = tp_io_s8(c, c->n * step);
+    float *g = tp_io(c, c->n), *carry = tp_io(c, 1);
+    tp_spoil(c, g);
+    *carry = tp_random_f32() * 0.5f;
+    tp_rounding q = {(uint64_t)tp_random() << 32 | tp_random(), (uint64_t)tp_random() << 32 | tp_random(), tp_random_below(1000),
+                     tp_random_below(3) == 0 ? 0xfffffffeu : tp_random_below(1u << 20), way == 0 ? carry : NULL, way == 1u};
+    float factor = tp_random_f32() * size[tp_random_below(4)], decay = tp_random_below(2) == 0 ? 0.0f : 0.01f;
+    tp_ready(c);
+    k->sgd_s8(w, step, factor, decay, g, &q, c->n);
+}
