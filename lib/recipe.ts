@@ -48,7 +48,7 @@ export interface RunLength {
 }
 
 const maxU32 = 0xffffffff;
-const numberParams = ['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax', 'rate', 'gain', 'history', 'stale'];
+const numberParams = ['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax', 'rate', 'gain', 'history', 'stale', 'weightShare', 'deltaShare'];
 
 function recipeError(field: string, expected: string, found: unknown): TinypropError {
   return new TinypropError('ERR_TINYPROP_RECIPE', `recipe: ${field}: expected ${expected}, found ${String(found)}`, {
@@ -86,7 +86,7 @@ function applyPolicy(recipe: NativeRecipe, spec: PolicySpec): NativeRecipe {
     if (!numberParams.includes(field)) throw recipeError('policy', 'a known parameter', field);
     (out as unknown as Record<string, number>)[field] = inRange(`policy.${field}`, value, () => true, 'a finite number');
   }
-  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || x <= out.sMax), 'a share from 0 to sMax');
+  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || spec.policy === 'emp' || x <= out.sMax), 'a share from 0 to sMax');
   inRange('policy.sMax', out.sMax, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
   inRange('policy.zeta', out.zeta, (x) => x > 0 && x <= 1, 'a factor above 0 to 1');
   inRange('policy.rate', out.rate, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
@@ -94,6 +94,8 @@ function applyPolicy(recipe: NativeRecipe, spec: PolicySpec): NativeRecipe {
   inRange('policy.history', out.history, (x) => Number.isInteger(x) && x >= 1 && x <= headerConstant('limit', 'history'), 'an integer from 1 to 65536');
   inRange('policy.stale', out.stale, (x) => Number.isInteger(x) && x >= 1 && x <= maxU32, 'an integer of at least 1');
   if (spec.policy === 'tinypropv2' || spec.policy === 'steered') checkDecision(out);
+  inRange('policy.weightShare', out.weightShare, (x) => x >= 0, 'a number of at least 0');
+  inRange('policy.deltaShare', out.deltaShare, (x) => x >= 0 && (spec.policy !== 'emp' || x + out.weightShare > 0), 'a number of at least 0, and above 0 with weightShare 0');
   if (spec.policy === 'selective') inRange('policy.beta', out.beta, (x) => x > 0, 'a number above 0');
   if (spec.policy === 'steered') inRange('policy.tau', out.tau, (x) => x > out.dMin * out.beta, 'a threshold above dMin * beta, for theta to start from');
   if (steer !== undefined) out.steer = headerConstant('steer', steer);
