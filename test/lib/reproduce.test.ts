@@ -7,6 +7,7 @@ import { loadData } from '../../lib';
 import { methods, reproduce, type ReproduceOptions, sets, type Summary } from '../../lib/reproduce';
 import { search } from '../../lib/reproduce/methods';
 import { unitsOf } from '../../lib/reproduce/run';
+import { markdown } from '../../lib/reproduce/summary';
 import { json, scratch, tinyprop } from './cli/harness';
 import { sharedData } from './data/helpers';
 
@@ -55,6 +56,7 @@ describe('a reproduction', () => {
     // Of two values: half their distance.
     expect(set?.methods[3]?.differenceError).toBeCloseTo(Math.abs(differences[0] - differences[1]) / 2, 12);
     expect(expected['summary.md']).toContain('| TinyPropv2 | 2 |');
+    expect(expected['summary.md']).toMatch(/### TinyPropv2: at most 1.0 points .* 10 % .*\n\n.*\n.*\n\| digits \| [-+0-9.]+ \u00b1 [0-9.]+ \| [0-9.]+ \| .*effort by [0-9.]+ points/);
   });
 
   it('gives the same files again, two at a time, and does not touch those that are there', async () => {
@@ -117,6 +119,14 @@ describe('a reproduction', () => {
     expect(found[0]?.methods.map(({ accuracyMean, effortBackward, runs }) => [accuracyMean, effortBackward, runs[0]?.accuracy])).toEqual(new Array(4).fill([null, null, null]));
     expect(readFileSync(path('wild/summary.md'), 'utf8')).toContain('2, 2 diverged');
   });
+});
+
+it('the published page says what its numbers say', () => {
+  const docs = join(__dirname, '..', '..', 'docs');
+  const published = JSON.parse(readFileSync(join(docs, 'reproduction.json'), 'utf8')) as Summary;
+  expect(published.unfinished).toBe(0);
+  expect(published.sets.length).toBe(8);
+  expect(readFileSync(join(docs, 'REPRODUCTION.md'), 'utf8')).toBe(markdown(published));
 });
 
 describe('the search for an effort', () => {
