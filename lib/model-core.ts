@@ -27,6 +27,17 @@ export function identityOrder(n: number): Uint32Array {
   return order;
 }
 
+/** `conv1` of `conv1.weight`. @internal */
+export function nodeOf(tensor: string): string {
+  return tensor.slice(0, tensor.lastIndexOf('.'));
+}
+
+/** The same model with all parameters trainable. @internal */
+export function unfrozen(native: NativeModel): NativeModel {
+  const frozen = constant('flag', 'frozen');
+  return { ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) };
+}
+
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {
@@ -157,15 +168,17 @@ export class ModelCore {
     this.steps = 0;
   }
 
-  /** Another description or recipe; parameters of the same name and shape are kept, training state starts anew. */
-  rebuild(native: NativeModel, recipe: NativeRecipe | null): void {
+  /** Another description or recipe; parameters of the same name and shape are kept but for those of node `anew`, training state starts anew. */
+  rebuild(native: NativeModel, recipe: NativeRecipe | null, anew?: string): void {
     const net = ModelCore.open(native, recipe, this.threadCount);
     try {
       guard('model', () => net.init());
       if (!this.fresh) {
         const flags = constant('blob', 'weights');
         const bytes = guard('model', () => this.net.save(flags, []));
+        const initial = guard('model', () => net.tensors()).flatMap(({ name }, i) => (nodeOf(name) === anew ? [{ i, values: net.readTensor(i) }] : []));
         guard('model', () => net.load(bytes, flags | constant('blob', 'partial')));
+        guard('model', () => initial.forEach(({ i, values }) => net.writeTensor(i, new Uint8Array(values))));
       }
     } catch (error) {
       net.close();

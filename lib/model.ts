@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
-import { writeFileAtomic } from './file';
+import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { onDevice, planOf, type LossName, type ModelJson } from './graph';
-import { fill, importModel, type ImportOptions } from './import';
+import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson, isCoreSection } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection, nodeOf, unfrozen } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
@@ -87,20 +86,17 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, `.tflite` or `.safetensors` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, or one of another framework (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
   static async load(path: string, options: ImportOptions = {}): Promise<Model> {
-    let bytes: Uint8Array;
+    const bytes = await readBytes(path);
+    const beside = options.weights === undefined ? weightsBeside(path, bytes) : undefined;
+    const weights = beside === undefined ? options.weights : await readBytes(beside);
     try {
-      bytes = await readFile(path);
-    } catch (cause) {
-      throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
-    }
-    try {
-      return Model.fromBytes(bytes, options);
+      return Model.fromBytes(bytes, { ...options, ...(weights && { weights }) });
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
@@ -237,8 +233,7 @@ export class Model {
   }
 
   /**
-   * Keeps parameters as they are from now on: those of the named nodes, or all but those of the last n weight
-   * layers. Training state starts anew.
+   * Keeps the parameters of the named nodes, or all but those of the last n weight layers, as they are. Training state starts anew.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters), `ERR_TINYPROP_BUSY`
    */
@@ -251,8 +246,14 @@ export class Model {
     this.core.rebuild(native, this.core.recipe);
   }
 
+  /** Lets all parameters train again. Training state starts anew. @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED` */
+  unfreeze(): void {
+    this.core.free('unfreeze');
+    this.core.rebuild(unfrozen(this.core.native), this.core.recipe);
+  }
+
   private checkNames(names: readonly string[]): void {
-    const known = [...new Set(this.tensors().map(({ name }) => name.slice(0, name.lastIndexOf('.'))))];
+    const known = [...new Set(this.tensors().map(({ name }) => nodeOf(name)))];
     const unknown = names.find((name) => !known.includes(name));
     if (unknown === undefined) return;
     const code = this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
@@ -266,7 +267,8 @@ export class Model {
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe);
+    const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, nodeOf(head?.name ?? ''));
   }
 
   /**
@@ -380,8 +382,7 @@ export class Model {
   /**
    * A copy of a parameter tensor of floats.
    *
-   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats: {@link Model.getTensorData}), `ERR_TINYPROP_BUSY`,
-   *   `ERR_TINYPROP_CLOSED`
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   getTensor(name: string): Float32Array {
     const data = this.getTensorData(name);

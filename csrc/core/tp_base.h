@@ -54,10 +54,10 @@
 #endif
 
 #define TP_INLINE static inline __attribute__((always_inline, unused))
+#define TP_NOINLINE __attribute__((noinline))
 
 /* Called once in a while: made small, not fast. */
 #define TP_COLD __attribute__((cold))
-#define TP_NOINLINE __attribute__((noinline))
 
 #define TP_CAT2(a, b) a##b
 #define TP_CAT(a, b) TP_CAT2(a, b)

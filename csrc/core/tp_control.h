@@ -7,7 +7,6 @@
 
 #include "tp_base.h"
 
-
 typedef struct tp_control {
     uint64_t before, during;
 } tp_control;

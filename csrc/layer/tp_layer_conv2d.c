@@ -65,7 +65,7 @@ typedef struct tp_conv_cut {
     uint32_t y, oy; /* the first of each in the whole map */
 } tp_conv_cut;
 
-static tp_conv_cut tp_conv_errors_cut(const tp_plan_node *p, uint32_t piece, uint32_t pieces) {
+static TP_COLD tp_conv_cut tp_conv_errors_cut(const tp_plan_node *p, uint32_t piece, uint32_t pieces) {
     tp_conv_cut c = {tp_conv_map(p), 0, 0};
     uint32_t pad = c.g.pad_top, step = c.g.sh;
     uint32_t begin = tp_max_u32(piece * step, pad), end = tp_max_u32(tp_min_u32((piece + pieces) * step, c.g.h + pad), pad); /* with the padding */

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { TinypropError } from '../errors';
 import { firmwareTargets } from '../export';
 import { packageVersion } from '../package';
+import { budgets, defaultMethods, methods, sets } from '../reproduce';
 import { modelSpecs } from '../specs';
 import { type CompareFlags, compareCommand } from './compare';
 import type { CommandResult, Context } from './context';
@@ -18,8 +19,9 @@ import { withInterrupt } from './interrupt';
 import { Output, type OutputOptions, type Streams } from './output';
 import { type PlanFlags, planCommand } from './plan';
 import { type PredictFlags, predictCommand } from './predict';
-import { defaultMethods, policyNames } from './recipe';
+import { comparedMethods, policyNames } from './recipe';
 import { type QuantizeFlags, quantizeCommand } from './quantize';
+import { type ReproduceFlags, reproduceCommand } from './reproduce';
 import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
 import { defaultTolerance, type TuneFlags, tuneCommand } from './tune';
@@ -97,7 +99,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addTune, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addTune, addReproduce, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -117,6 +119,7 @@ function addTrain(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .option('--model <spec>', modelHelp)
+    .option('--input <shape>', 'with the FILE.json of a network in int8: another input than its own, such as 96x96x3', flag.shapeFlag)
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of weights, order and dropout', flag.integerFlag(0), 1)
     .option('--out <file>', 'write model, weights and training state')
@@ -180,7 +183,7 @@ function addCompare(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: all start from its weights`)
-    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...defaultMethods])
+    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...comparedMethods])
     .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
     .option('--report <file>', 'also write a report (HTML, one file)')
     .option('--jobs <n>', 'runs at the same time; more than 1 disturbs the times', flag.integerFlag(1), 1);
@@ -204,11 +207,27 @@ function addTune(program: Command, register: Register): void {
   register(command, (context) => tuneCommand(command.opts<TuneFlags>(), context));
 }
 
+function addReproduce(program: Command, register: Register): void {
+  const command = program.command('reproduce').description('the table of the paper: every method on its eight data sets; goes on where it stopped');
+  command
+    .option('--data-root <dir>', 'folder of the data sets; may be given several times', (dir: string, all: string[]) => [...all, dir], [])
+    .requiredOption('--out <dir>', 'folder of the results; finished runs in it are kept')
+    .addOption(new Option('--budget <name>', 'minutes, hours, or the paper\'s 200 epochs').choices([...budgets]).default('quick'))
+    .option('--only <list>', sets.map(({ name }) => name).join(', '), flag.listFlag('names of data sets separated by commas'))
+    .option('--methods <list>', methods.map(({ name }) => name).join(', '), flag.listFlag('names of methods separated by commas'), defaultMethods)
+    .option('--seeds <n>', 'seeds 1 to n, instead of the budget\'s', flag.integerFlag(1))
+    .option('--weights <file>', 'MobileNetV2 of width 0.35 as safetensors, for sets of images (one below --data-root)')
+    .option('--shard <i/n>', 'the i-th of n parts; all write into one folder, or are copied into one', flag.shardFlag, { index: 1, count: 1 })
+    .option('--jobs <n>', 'trainings at the same time', flag.integerFlag(1), 1);
+  flag.addOutputFlags(command, true);
+  register(command, (context) => reproduceCommand(command.opts<ReproduceFlags>(), context));
+}
+
 function addPlan(program: Command, register: Register): void {
   const command = program.command('plan').description('RAM, flash and work of a model; exit code 4 if it exceeds a budget');
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm`)
-    .option('--input <shape>', 'input shape of specs that leave it open, such as 96x96x3', flag.shapeFlag)
+    .option('--input <shape>', 'input shape of specs that leave it open, and of a network in int8 as FILE.json, such as 96x96x3', flag.shapeFlag)
     .option('--classes <n>', 'classes of specs that leave them open', flag.integerFlag(1))
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--batch <n>', 'samples per optimizer step', flag.integerFlag(1), 1)

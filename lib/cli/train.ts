@@ -23,6 +23,7 @@ import { checkWritable } from './writable';
 /** Flags of `train`. */
 export interface TrainFlags extends DataFlags, RecipeFlags, RunLogFlags {
   model?: string;
+  input?: number[];
   policy: string;
   seed: number;
   augment?: string;
@@ -56,7 +57,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const split = await loadForTraining(flags, context, start.model ? readDataMeta(start.model.meta).normalization : specNormalization(flags.model as string));
     const model = (start.model ??= await loadModel(flags.model as string, specContext(split.train), { seed: flags.seed }));
-    feedSplit(split, model);
+    feedSplit(split, model, out);
     adapt(model, flags, split);
     model.threads = flags.threads;
     if (tuned) flags = await tuneFlags(flags, model, split, context);
@@ -102,8 +103,8 @@ async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Prom
   }
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
-  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite or FILE.safetensors, or --init FILE or --resume FILE');
+  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model, defined({ inputShape: typed.input })) };
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite, FILE.json or FILE.safetensors, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 

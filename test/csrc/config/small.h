@@ -33,4 +33,7 @@
 #define TP_WITH_POLICY_random 0
 #define TP_WITH_POLICY_selective 0
 #define TP_WITH_POLICY_steered 0
+#define TP_WITH_POLICY_masked 0
+#define TP_WITH_POLICY_emp 0
+#define TP_WITH_POLICY_eif 0
 #define TP_WITH_OPTIM_momentum 0
