@@ -57,7 +57,8 @@ constexpr Field kPlan[] = {
 constexpr Field kPlanNode[] = {
     FIELDS("in", kU32, tp_plan_node, in, 4), FIELDS("out", kU32, tp_plan_node, out, 4), PLAN_NODE("outputs", n_out),
     PLAN_NODE("scratchBytes", scratch), PLAN_NODE("layer", layer), PLAN_NODE("select", select),
-    PLAN_NODE("selectable", n_select), PLAN_NODE("trainable", trainable), PLAN_NODE("macsForward", macs_forward),
+    PLAN_NODE("selectable", n_select), PLAN_NODE("trainable", trainable),
+    PLAN_NODE("needsDx", needs_dx[0]), PLAN_NODE("rows", rows), PLAN_NODE("rowLength", row_len), PLAN_NODE("macsRow", macs_row), PLAN_NODE("macsForward", macs_forward),
     PLAN_NODE("macsDw", macs_dw), PLAN_NODE("macsDx", macs_dx),
 };
 // clang-format on

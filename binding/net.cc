@@ -11,6 +11,7 @@ Napi::Function Net::Define(Napi::Env env) {
                         InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"),
                         InstanceMethod<&Net::Step>("step"),
                         InstanceMethod<&Net::Log>("log"),
+                        InstanceMethod<&Net::Mask>("mask"),
                         InstanceMethod<&Net::Run>("run"),
                         InstanceMethod<&Net::RunNow>("runNow"),
                         InstanceMethod<&Net::Tensors>("tensors"),
@@ -142,6 +143,18 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
         const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
         Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
     }
+    return env.Undefined();
+}
+
+// mask(layer, rows: Uint8Array | null, bias): one byte a row, 0: it does not train; null: all train
+Napi::Value Net::Mask(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    const tp_plan *plan = Claim(env);
+    const uint32_t layer = GetU32(env, info[0], "layer");
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) rows = plan->node[i].layer == layer ? plan->node[i].rows : rows;
+    const uint8_t *bytes = info[1].IsNull() ? nullptr : GetView<uint8_t>(env, info[1], "rows", rows).data;
+    Check(env, tp_net_mask(&net_, layer, bytes, GetU32(env, info[2], "bias")), "mask");
     return env.Undefined();
 }
 

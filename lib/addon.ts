@@ -83,6 +83,10 @@ export interface NativePlanNode {
   select: number;
   selectable: number;
   trainable: number;
+  needsDx: number;
+  rows: number;
+  rowLength: number;
+  macsRow: number;
   macsForward: number;
   macsDw: number;
   macsDx: number;
@@ -170,6 +174,7 @@ export interface NativeNet {
   run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): Promise<NativeResult>;
   runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): NativeResult;
   log(what: number, record: number): Uint8Array;
+  mask(layer: number, rows: Uint8Array | null, bias: number): void;
   tensors(): { name: string; dtype: number; shape: number[]; bytes: number }[];
   readTensor(index: number): ArrayBuffer;
   writeTensor(index: number, bytes: Uint8Array): void;

@@ -9,6 +9,7 @@ import type { EpochEvent, EventHub, FitResult, WarningEvent } from './events';
 import { LogFile, logFlags, logMarks } from './log';
 import { identityOrder, type JobRequest, type ModelCore } from './model-core';
 import { nativeRecipe, recipeDifferences, type RecipeOptions } from './recipe';
+import { Masker } from './masks/masker';
 import { Recall } from './recall';
 import { Totals, type Evaluation } from './results';
 import { cosine } from './schedule';
@@ -44,6 +45,7 @@ export class Fit {
   private readonly chunk: ChunkSize;
   private readonly watchdog: Watchdog;
   private readonly recall: Recall;
+  private readonly masker: Masker;
   private readonly history: EpochEvent[] = [];
   private readonly warnings: WarningEvent[] = [];
   private msPerSample = 0;
@@ -69,12 +71,16 @@ export class Fit {
     else core.rebuild(core.native, this.native);
     core.fitSamples = train.n;
     this.recall = new Recall(core, this.native, train.n, { resume: job.resume, record: job.record !== undefined });
+    this.masker = new Masker(core, recipe, { train, seed: this.native.seed, resume: job.resume, record: job.record !== undefined });
     const { plan } = core;
     this.totals = new Totals(plan.layers);
     this.chunk = new ChunkSize(batch, plan.macsForward + plan.macsBackward, job.chunkMs);
     const { loss, majority } = constantLoss(this.y, core.targetSpec);
     const notALayer = constant('node', 'notALayer');
+    // Under masks layers that train nothing get no error: they are not dead.
+    const masks = recipe.policy?.policy === 'masked';
     const layers = plan.nodes
+      .filter(() => !masks)
       .filter((node, i) => node.layer !== notALayer && i >= plan.firstTrainable)
       .map(({ name, layer }) => ({ name, layer }));
     this.watchdog = new Watchdog(
@@ -162,6 +168,9 @@ export class Fit {
     const { batches, epochs: begun } = guard('fit', () => core.net.progress());
     const first = (batches - epoch * this.batchesPerEpoch) * native.batch;
     if (begun <= epoch) {
+      const macs = await this.masker.before(epoch);
+      totals.addPolicy(macs);
+      this.totals.addPolicy(macs);
       guard('fit', () => core.net.epochBegin());
       this.mark('epochBegin');
     }

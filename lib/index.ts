@@ -51,7 +51,10 @@ export {
 } from './layers';
 export {
   densePolicy,
+  eif,
+  emp,
   full,
+  masked,
   meProp,
   randomSkip,
   selectiveBackprop,
@@ -68,6 +71,10 @@ export {
   type TinyPropV2Options,
   type YmaxMode,
 } from './policy';
+export { sparseUpdate, type SparseUpdateOptions } from './masks/sparse-update';
+export { tinyTrain, type TinyTrainOptions } from './masks/tiny-train';
+export { velocity, type VelocityOptions } from './masks/velocity';
+export type { LayerMask, MaskBudget, MaskChooser, MaskContext, Masks } from './masks/mask';
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
 export type { Int8Update, RecipeOptions } from './recipe';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { MaskChooser, Masks } from './masks/mask';
 
 /** How the maximum of a layer's error `sum|delta|` follows what is seen (docs/ALGORITHM.md section 2). */
 export type YmaxMode =
@@ -79,16 +80,24 @@ export interface PolicyParams extends Omit<SteeredOptions, 'preset'> {
   history?: number;
   /** Epochs that a loss is used for ({@link selectiveBackprop}). */
   stale?: number;
+  /** Weight of `norm1(weights)` ({@link emp}). */
+  weightShare?: number;
+  /** Weight of `norm1(error)` ({@link emp}). */
+  deltaShare?: number;
 }
 
 /** What decides which rows of a layer's error are propagated, and whether a sample is trained at all. */
 export interface PolicySpec {
   /** Name in the core's list of policies. */
-  readonly policy: 'dense' | 'full' | 'meprop' | 'tinyprop' | 'tinypropv2' | 'random' | 'selective' | 'steered';
+  readonly policy: 'dense' | 'full' | 'meprop' | 'tinyprop' | 'tinypropv2' | 'random' | 'selective' | 'steered' | 'masked' | 'emp' | 'eif';
   /** Preset that the parameters start from. */
   readonly preset: PresetName;
   /** Parameters that differ from the preset. */
   readonly params: Readonly<PolicyParams>;
+  /** What trains ({@link masked}). */
+  readonly masks?: Masks;
+  /** Who chooses what trains, before training or before every epoch. */
+  readonly chooser?: MaskChooser;
 }
 
 /** Full training that skips rows of exactly zero error: the bits of {@link densePolicy}, less work. */
@@ -148,4 +157,36 @@ export function selectiveBackprop(options: { beta?: number; history?: number; st
 export function steered(options: SteeredOptions = {}): PolicySpec {
   const { preset = 'accurate', ...params } = options;
   return { policy: 'steered', preset, params };
+}
+
+/**
+ * Static masks: which rows of which layers train. All rows pass errors on, down to the lowest layer that trains anything. `Trainer.fit` sets
+ * them; with `Model.step` everything trains.
+ *
+ * @param options masks: by names of weight layers, or chooser: chooses them when training begins (`sparseUpdate`, `tinyTrain`) or before
+ *   every epoch (`velocity`). Without either everything trains.
+ */
+export function masked(options: { masks?: Masks; chooser?: MaskChooser } = {}): PolicySpec {
+  return { policy: 'masked', preset: 'accurate', params: {}, ...options };
+}
+
+/**
+ * Error map pruning (EMP, Wu et al. 2020, arXiv 2007.03213): for every sample the share `s` of the channels (outputs of dense layers) with the
+ * largest `weightShare norm1(weights) + deltaShare norm1(error)`; the last layer keeps all.
+ *
+ * @param options s: above 0 to 1, default 0.1; weightShare, deltaShare: at least 0, not both 0, default 1
+ */
+export function emp(options: { s?: number; weightShare?: number; deltaShare?: number } = {}): PolicySpec {
+  const { s = 0.1, ...shares } = options;
+  return { policy: 'emp', preset: 'accurate', params: { sMax: s, ...shares } };
+}
+
+/**
+ * Early instance filtering (EIF, Wu et al. 2020, arXiv 2007.03213): a side net guesses before the forward pass whether a sample's loss will be high;
+ * the others are passed over. Its threshold follows the wanted share of trained samples; its own work is `effortPolicy`.
+ *
+ * @param options rate: above 0 to 1, default 0.2; gain: how fast thresholds follow, above 0 to 1, default 0.01
+ */
+export function eif(options: { rate?: number; gain?: number } = {}): PolicySpec {
+  return { policy: 'eif', preset: 'accurate', params: { ...options } };
 }

@@ -35,8 +35,11 @@ export interface RecipeOptions {
 
 /** How int8 weights, which move by whole steps, are updated (docs/INT8.md). */
 export interface Int8Update {
-  /** `stochastic` (default; from the seed), `residual` (what rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost). */
-  rounding?: 'stochastic' | 'residual' | 'nearest';
+  /**
+   * `stochastic` (default; from the seed), `fraction` (the same to 1/256 of a step: a byte of training state a weight), `residual` (what
+   * rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost).
+   */
+  rounding?: 'stochastic' | 'fraction' | 'residual' | 'nearest';
   /** true (default): the gradient in units of each weight's scale; false: the plain one of the quantised weights, for comparison. */
   scaled?: boolean;
 }
@@ -48,7 +51,7 @@ export interface RunLength {
 }
 
 const maxU32 = 0xffffffff;
-const numberParams = ['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax', 'rate', 'gain', 'history', 'stale'];
+const numberParams = ['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax', 'rate', 'gain', 'history', 'stale', 'weightShare', 'deltaShare'];
 
 function recipeError(field: string, expected: string, found: unknown): TinypropError {
   return new TinypropError('ERR_TINYPROP_RECIPE', `recipe: ${field}: expected ${expected}, found ${String(found)}`, {
@@ -86,7 +89,7 @@ function applyPolicy(recipe: NativeRecipe, spec: PolicySpec): NativeRecipe {
     if (!numberParams.includes(field)) throw recipeError('policy', 'a known parameter', field);
     (out as unknown as Record<string, number>)[field] = inRange(`policy.${field}`, value, () => true, 'a finite number');
   }
-  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || x <= out.sMax), 'a share from 0 to sMax');
+  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || spec.policy === 'emp' || x <= out.sMax), 'a share from 0 to sMax');
   inRange('policy.sMax', out.sMax, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
   inRange('policy.zeta', out.zeta, (x) => x > 0 && x <= 1, 'a factor above 0 to 1');
   inRange('policy.rate', out.rate, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
@@ -94,6 +97,8 @@ function applyPolicy(recipe: NativeRecipe, spec: PolicySpec): NativeRecipe {
   inRange('policy.history', out.history, (x) => Number.isInteger(x) && x >= 1 && x <= headerConstant('limit', 'history'), 'an integer from 1 to 65536');
   inRange('policy.stale', out.stale, (x) => Number.isInteger(x) && x >= 1 && x <= maxU32, 'an integer of at least 1');
   if (spec.policy === 'tinypropv2' || spec.policy === 'steered') checkDecision(out);
+  inRange('policy.weightShare', out.weightShare, (x) => x >= 0, 'a number of at least 0');
+  inRange('policy.deltaShare', out.deltaShare, (x) => x >= 0 && (spec.policy !== 'emp' || x + out.weightShare > 0), 'a number of at least 0, and above 0 with weightShare 0');
   if (spec.policy === 'selective') inRange('policy.beta', out.beta, (x) => x > 0, 'a number above 0');
   if (spec.policy === 'steered') inRange('policy.tau', out.tau, (x) => x > out.dMin * out.beta, 'a threshold above dMin * beta, for theta to start from');
   if (steer !== undefined) out.steer = headerConstant('steer', steer);
@@ -174,7 +179,7 @@ export function nativeRecipe(options: RecipeOptions, run: RunLength | null): Nat
   if (numerics !== 'ieee' && numerics !== 'flush') throw recipeError('numerics', 'ieee or flush', numerics);
   recipe.numerics = headerConstant('numerics', numerics);
   const { rounding = 'stochastic', scaled = true } = options.int8 ?? {};
-  if (!['stochastic', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, residual or nearest', rounding);
+  if (!['stochastic', 'fraction', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, fraction, residual or nearest', rounding);
   recipe.int8 = (rounding === 'stochastic' ? 0 : headerConstant('int8', rounding)) | (scaled ? 0 : headerConstant('int8', 'unscaled'));
   recipe.revisit = inRange('revisit', options.revisit ?? 0, (x) => Number.isInteger(x) && x >= 0 && x <= headerConstant('limit', 'revisit'), 'an integer from 0 to 64');
   applySchedule(recipe, options.schedule ?? constant(), run);

@@ -119,6 +119,12 @@ export class Totals {
     for (let i = 0; i < this.sums.length; i++) this.sums[i] = (this.sums[i] as number) + (sums[i] ?? 0);
   }
 
+  /** Adds work of a policy that the core does not see. @internal */
+  addPolicy(macs: number): void {
+    const at = totalFields.indexOf('macsPolicy');
+    this.sums[at] = (this.sums[at] as number) + macs;
+  }
+
   private get(name: (typeof totalFields)[number]): number {
     return this.sums[totalFields.indexOf(name)] as number;
   }

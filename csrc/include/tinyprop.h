@@ -196,6 +196,7 @@ typedef struct tp_policy_params {
 #define TP_INT8_NEAREST 1u  /* rounded to the nearest: small updates are lost */
 #define TP_INT8_RESIDUAL 2u /* what rounding leaves goes to the next weight of the row; one float a row is kept */
 #define TP_INT8_UNSCALED 4u /* the gradient of the quantised weights as it is */
+#define TP_INT8_FRACTION 8u /* at random, but to 1/256 of a step: a byte a weight is kept */
 
 #define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
 #define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference
@@ -458,6 +459,13 @@ tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, ch
 /* Replaces parameter tensor `index` by what lies in `from` (tensor.bytes, in its type). TP_E_ARG past the last; TP_E_DATA: not finite, a
  * scale that is not above 0, a .requant that no scales give; TP_E_MODE: it lies in flash. */
 tp_status tp_net_write(tp_net *net, uint32_t index, const void *from);
+/* Which biases of a masked layer train. */
+typedef enum tp_bias { TP_BIAS_ROWS = 0, TP_BIAS_ALL = 1, TP_BIAS_NONE = 2 } tp_bias; /* ROWS: those of the rows that train */
+
+/* Policy `masked`: of weight layer `layer`, row r of the weights (output, channel) trains iff rows[r] != 0 (NULL: all do); other rows pass
+ * errors on. Below the last layer that trains, no error is computed. In training state, so that reset and load change it; at first all
+ * train. TP_E_ARG: no such layer or bias; TP_E_MODE: another policy, or inference only. */
+tp_status tp_net_mask(tp_net *net, uint32_t layer, const uint8_t *rows, uint32_t bias);
 /* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);
 /* Marks the begin/end of an epoch: counts it, runs the policy's hooks (TP_MAX_EPOCH restarts Ymax). Training works without

@@ -54,8 +54,8 @@ TP_KERNEL(tanh_back_f32, float, (float *d, const float *y, uint32_t n))
 TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 /* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
-/* sum (z - t)^2, P = 8; d = s (z - t), may be NULL */
-TP_KERNEL(mse_f32, float, (float *d, const float *z, const float *t, float s, uint32_t n))
+/* sum (z - t)^2, P = 8; d = s (z - t), may be NULL, else *l1 = sum |d|, P = 8 */
+TP_KERNEL(mse_f32, float, (float *d, float *l1, const float *z, const float *t, float s, uint32_t n))
 /* convolutions of n samples, depthwise ones (groups = c_in) too; errors are finite. scratch: tp_conv_scratch(g) words, or NULL:
  * the form that needs none */
 TP_KERNEL(conv_f32, void, (const tp_conv *g, uint32_t n, float *y, const float *x, const float *w, const float *b, uint32_t *scratch))

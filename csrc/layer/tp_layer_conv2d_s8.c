@@ -73,7 +73,7 @@ static void tp_dwconv2d_s8_gradient(const tp_step *s, const tp_plan_node *p, con
         .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH | TP_LAYER_X_S8 | TP_LAYER_Y_S8 | TP_LAYER_CLAMPED, \
         .shape = tp_##part##_shape, .plan = tp_##part##_plan, .init = tp_s8_init, .sane = tp_s8_sane,                    \
         .forward = tp_##part##_forward, .bias = tp_conv2d_bias, .errors = tp_##part##_errors,                            \
-        .gradient = tp_##part##_gradient, .update = tp_s8_update, .state_words = tp_s8_state_words,                      \
+        .gradient = tp_##part##_gradient, .update = tp_s8_update, .state_words = tp_s8_state_words, .row_l1 = tp_s8_row_l1,  \
     };
 TP_CONVOLUTION_S8(conv2d_s8, conv2d_s8)
 TP_CONVOLUTION_S8(depthwise_conv2d_s8, dwconv2d_s8)

@@ -36,5 +36,5 @@ TP_OPTIONAL tp_layer_ops tp_layer_dense_s8 = {
     .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH | TP_LAYER_X_S8 | TP_LAYER_Y_S8 | TP_LAYER_CLAMPED,
     .shape = tp_dense_s8_shape, .plan = tp_dense_s8_plan, .init = tp_s8_init, .sane = tp_s8_sane,
     .forward = tp_dense_s8_forward, .bias = tp_dense_bias, .errors = tp_dense_s8_errors,
-    .gradient = tp_dense_s8_gradient, .update = tp_s8_update, .state_words = tp_s8_state_words,
+    .gradient = tp_dense_s8_gradient, .update = tp_s8_update, .state_words = tp_s8_state_words, .row_l1 = tp_s8_row_l1,
 };

@@ -55,8 +55,11 @@ typedef struct tp_policy_ops {
     uint32_t layer_words, net_words; /* 4-byte words of state per weight layer, per net */
     bool zeros;                      /* does the work of zero rows too (the `dense` baseline) */
     bool theta;                      /* decides by plan->theta, which must be below 1 */
+    bool channels;                   /* chooses whole channels everywhere, outputs of dense layers too */
+    bool masks;                      /* a layer's state is a tp_mask: errors pass all rows, and some train */
     /* More words of the net, by the recipe or the shapes; NULL: none. */
     uint32_t (*more_words)(const tp_plan *plan);
+    uint32_t (*more_layer_words)(const tp_plan_node *p); /* of a layer */
     /* Its own multiply-accumulates: plan->macs_look, macs_learn. NULL: none. */
     void (*macs)(tp_plan *plan);
     /* Are its parameters valid? NULL: it has none. */
@@ -90,6 +93,19 @@ static uint32_t tp_policy_net_words(const tp_plan *plan) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     return policy->net_words + (policy->more_words != NULL ? policy->more_words(plan) : 0u);
 }
+
+/* Words of a weight layer's state. */
+static uint32_t tp_policy_layer_words(const tp_plan *plan, const tp_plan_node *p) {
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    return policy->layer_words + (policy->more_layer_words != NULL ? policy->more_layer_words(p) : 0u);
+}
+
+/* State of a layer whose rows are chosen from outside (tp_net_mask). All zeros: everything trains. */
+typedef struct tp_mask {
+    uint32_t flags;     /* tp_bias; TP_MASK_ENDS: nothing below trains */
+    uint32_t frozen[1]; /* a bit a row */
+} tp_mask;
+enum { TP_MASK_BIAS = 3, TP_MASK_ENDS = 4 };
 
 /* Uniform in [0, 1), one number a sample: the policy's own stream. */
 TP_INLINE float tp_policy_draw(const tp_plan *plan, uint64_t sample) {

@@ -16,17 +16,20 @@ static bool tp_steered_learn(const tp_plan *plan, float *state, const tp_outcome
     return tp_tinypropv2_learn(plan, state, &own);
 }
 
-/* The step of one batch is at most a factor of 2; theta stays where some samples train and some do not. */
+/* A threshold after a batch of n samples: one step is at most a factor of 2, and it stays where some are above and some below. */
+static float tp_steered_follow(const tp_policy_params *p, float threshold, float done, float all, uint64_t n) {
+    float step = p->gain * (float)n;
+    float factor = 1.0f + step * (done / all - p->rate);
+    factor = factor < 0.5f ? 0.5f : factor > 2.0f ? 2.0f : factor;
+    float next = threshold * factor;
+    return next < 1e-6f ? 1e-6f : next > 0.999f ? 0.999f : next;
+}
+
 static void tp_steered_spent(const tp_plan *plan, float *state, const tp_spent *spent) {
     const tp_policy_params *p = &plan->recipe.policy_params;
     bool effort = p->steer == TP_STEER_EFFORT;
     float done = effort ? (float)spent->macs : (float)spent->trained, all = effort ? (float)spent->dense : (float)spent->samples;
-    if (!(state[1] > 0.0f) || !(all > 0.0f)) { return; }
-    float step = p->gain * (float)spent->samples;
-    float factor = 1.0f + step * (done / all - p->rate);
-    factor = factor < 0.5f ? 0.5f : factor > 2.0f ? 2.0f : factor;
-    float theta = state[1] * factor;
-    state[1] = theta < 1e-6f ? 1e-6f : theta > 0.999f ? 0.999f : theta;
+    if (state[1] > 0.0f && all > 0.0f) { state[1] = tp_steered_follow(p, state[1], done, all, spent->samples); }
 }
 
 TP_OPTIONAL tp_policy_ops tp_policy_steered = {

@@ -133,7 +133,7 @@ export function addStoreFlags(command: Command): Command {
 export function addPolicyFlags(command: Command): Command {
   return command
     .addOption(new Option('--preset <name>', 'accurate (the default), paper, or tuned: search tau and S first (train)').choices(['accurate', 'paper', 'tuned']))
-    .option('--s <x>', 'meprop: share of the rows that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .option('--s <x>', 'meprop, emp: share of the rows or channels that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
     .option('--s-min <x>', 'smallest share of the rows', fraction)
     .option('--s-max <x>', 'largest share of the rows', fraction)
     .option('--zeta <x>', 'damping per layer', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
@@ -146,9 +146,14 @@ export function addPolicyFlags(command: Command): Command {
     .addOption(new Option('--select <mode>', 'what convolutions keep').choices(['element', 'channel', 'auto']))
     .option('--output-dense', 'keep every row of the last layer (preset accurate)')
     .option('--no-output-dense', 'select rows of the last layer too (preset paper)')
-    .option('--rate <x>', 'random: chance of a sample to train; steered: wanted share (0.2)', share)
+    .option('--rate <x>', 'random: chance of a sample to train; steered, eif: wanted share (0.2)', share)
     .addOption(new Option('--steer <what>', 'steered: the share is of samples or of backward effort').choices(['samples', 'effort']))
-    .option('--gain <x>', 'steered: how fast the threshold follows (0.01)', share)
+    .option('--gain <x>', 'steered, eif: how fast the threshold follows (0.01)', share)
     .option('--history <n>', 'selective: losses that are remembered (1024)', integerFlag(1))
-    .option('--stale <epochs>', 'selective: epochs that a loss is used for (1)', integerFlag(1));
+    .option('--stale <epochs>', 'selective: epochs that a loss is used for (1)', integerFlag(1))
+    .option('--weight-share <x>', 'emp: weight of a channel\'s weights (1)', notNegative)
+    .option('--delta-share <x>', 'emp: weight of a channel\'s error (1)', notNegative)
+    .option('--effort <x>', 'sparse-update, tinytrain, velocity: most backward effort', share)
+    .option('--memory <size>', 'sparse-update, tinytrain, velocity: most memory for inputs and gradients, such as 64K', bytesFlag)
+    .option('--probe <n>', 'sparse-update: samples of a short run (1000); tinytrain, velocity: samples looked at (64)', integerFlag(1));
 }

@@ -7,7 +7,7 @@ import { TinypropError } from '../errors';
 import { bytes, count } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
-import { checkPolicyFlags, defined, type PolicyFlags, policyOf } from './recipe';
+import { checkPolicyFlags, defined, type PolicyFlags, policyOf, type Method } from './recipe';
 import { textTable } from './table';
 import { momentum, sgd } from '../optimizer';
 
@@ -43,7 +43,7 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   try {
     if (flags.freeze !== undefined) model.freeze(flags.freeze);
     const policy = policyOf(flags.policy, flags);
-    checkPolicyFlags([policy.policy], flags);
+    checkPolicyFlags([flags.policy as Method], flags);
     const optimizer = flags.momentum > 0 ? momentum({ mu: flags.momentum }) : sgd();
     const store = storeOptions(flags);
     const wanted = { training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store, frozenInFlash: flags.frozenInFlash, int8Samples: flags.int8Samples }) };

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TinypropError } from '../errors';
 import { momentum, type OptimizerSpec, sgd } from '../optimizer';
-import { type AlphaMode, densePolicy, full, meProp, type PolicySpec, type PresetName, randomSkip, type SelectMode, selectiveBackprop, steered, tinyProp, tinyPropV2, type YmaxMode } from '../policy';
+import { sparseUpdate } from '../masks/sparse-update';
+import { tinyTrain } from '../masks/tiny-train';
+import { velocity } from '../masks/velocity';
+import { type AlphaMode, densePolicy, eif, emp, full, meProp, type PolicySpec, type PresetName, randomSkip, type SelectMode, selectiveBackprop, steered, tinyProp, tinyPropV2, type YmaxMode } from '../policy';
 import type { RecipeOptions } from '../recipe';
 import { constant, cosine, type ScheduleSpec, step } from '../schedule';
 
@@ -26,6 +29,11 @@ export interface PolicyFlags {
   gain?: number;
   history?: number;
   stale?: number;
+  weightShare?: number;
+  deltaShare?: number;
+  effort?: number;
+  memory?: number;
+  probe?: number;
 }
 
 /** The other flags of a recipe; defaults are filled in. */
@@ -45,8 +53,13 @@ export interface RecipeFlags extends PolicyFlags {
 const adaptive = ['preset', 'sMin', 'sMax', 'zeta', 'ymax', 'select', 'outputDense'] as const;
 const decision = ['tau', 'beta', 'dMin', 'dMax', 'alpha'] as const;
 
-/** Which parameters each policy has; the keys are the values of `--policy` and `--methods`. */
-export const policyFlags: Readonly<Record<PolicySpec['policy'], readonly (keyof PolicyFlags)[]>> = {
+/** Values of `--policy` and `--methods`: the policies, and those who choose the masks of `masked`. */
+export type Method = Exclude<PolicySpec['policy'], 'masked'> | 'sparse-update' | 'tinytrain' | 'velocity';
+
+const budgets = ['effort', 'memory', 'probe'] as const;
+
+/** Which parameters each method has. */
+export const policyFlags: Readonly<Record<Method, readonly (keyof PolicyFlags)[]>> = {
   dense: [],
   full: [],
   meprop: ['s', 'select'],
@@ -55,18 +68,23 @@ export const policyFlags: Readonly<Record<PolicySpec['policy'], readonly (keyof 
   random: ['rate'],
   selective: ['beta', 'history', 'stale'],
   steered: [...adaptive, ...decision, 'rate', 'steer', 'gain'],
+  emp: ['s', 'weightShare', 'deltaShare'],
+  eif: ['rate', 'gain'],
+  'sparse-update': budgets,
+  tinytrain: budgets,
+  velocity: budgets,
 };
 
 /** Names of all policies. */
-export const policyNames = Object.keys(policyFlags) as PolicySpec['policy'][];
+export const policyNames = Object.keys(policyFlags) as Method[];
 
 /** What `compare` and `demo` compare unless told otherwise. */
-export const comparedMethods: readonly PolicySpec['policy'][] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
+export const comparedMethods: readonly Method[] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
 
 const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
 /** All parameters, in the order of help and messages. */
-export const policyKeys: readonly (keyof PolicyFlags)[] = ['preset', 's', 'sMin', 'sMax', 'zeta', 'ymax', 'tau', 'beta', 'dMin', 'dMax', 'alpha', 'select', 'outputDense', 'rate', 'steer', 'gain', 'history', 'stale'];
+export const policyKeys: readonly (keyof PolicyFlags)[] = ['preset', 's', 'sMin', 'sMax', 'zeta', 'ymax', 'tau', 'beta', 'dMin', 'dMax', 'alpha', 'select', 'outputDense', 'rate', 'steer', 'gain', 'history', 'stale', 'weightShare', 'deltaShare', 'effort', 'memory', 'probe'];
 
 function given(flags: PolicyFlags): (keyof PolicyFlags)[] {
   return policyKeys.filter((key) => flags[key] !== undefined);
@@ -77,7 +95,7 @@ function given(flags: PolicyFlags): (keyof PolicyFlags)[] {
  *
  * @throws TinypropError `ERR_TINYPROP_SPEC` naming those it has
  */
-export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flags: PolicyFlags): void {
+export function checkPolicyFlags(policies: readonly Method[], flags: PolicyFlags): void {
   const has = new Set(policies.flatMap((name) => policyFlags[name]));
   const wrong = given(flags).filter((key) => !has.has(key));
   if (wrong.length === 0) return;
@@ -88,11 +106,12 @@ export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flag
 
 /** The policy of that name with the parameters that it has; call {@link checkPolicyFlags} first. */
 export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
-  const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense, rate, steer, gain, history, stale } = flags;
+  const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense, rate, steer, gain, history, stale, weightShare, deltaShare, effort, memory, probe } = flags;
   const ymax = flags.ymax === undefined ? undefined : maximum('--ymax', flags.ymax, ['running', 'epoch', 'analytic']);
   if (preset === 'tuned') throw new TinypropError('ERR_TINYPROP_SPEC', '--preset tuned: only train takes it; tinyprop tune prints the flags that it would choose', { preset });
   const alpha = flags.alpha === undefined ? undefined : maximum('--alpha', flags.alpha, ['auto', 'analytic', 'running']);
   const common = defined({ preset, sMin, sMax, zeta, select, outputDense, ymax: ymax as YmaxMode | undefined });
+  const budget = defined({ effort, memory, samples: probe });
   const decides = defined({ tau, beta, dMin, dMax, alpha: alpha as AlphaMode | undefined });
   switch (name) {
     case 'dense':
@@ -111,6 +130,16 @@ export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
       return selectiveBackprop(defined({ beta, history, stale }));
     case 'steered':
       return steered({ ...common, ...decides, ...defined({ rate, steer, gain }) });
+    case 'emp':
+      return emp(defined({ s, weightShare, deltaShare }));
+    case 'eif':
+      return eif(defined({ rate, gain }));
+    case 'sparse-update':
+      return sparseUpdate(budget);
+    case 'tinytrain':
+      return tinyTrain(budget);
+    case 'velocity':
+      return velocity(budget);
     default:
       throw new TinypropError('ERR_TINYPROP_SPEC', `unknown policy "${name}"; valid: ${policyNames.join(', ')}`, { policy: name, valid: policyNames });
   }

@@ -169,6 +169,15 @@ static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     return r;
 }
 
+/* Policies that train by masks get some: layers at the bottom that do not train, rows here and there, biases of every kind. */
+static void tp_parity_mask(tp_net *net) {
+    uint8_t rows[64];
+    for (uint32_t layer = 0; layer < net->plan->n_layers; layer++) {
+        for (uint32_t r = 0; r < sizeof rows; r++) { rows[r] = layer > 0 && (r * 5u + layer) % 3u != 0 ? 1 : 0; }
+        (void)tp_net_mask(net, layer, rows, layer == 0 ? (uint32_t)TP_BIAS_NONE : layer % 3u); /* TP_E_MODE: no such policy */
+    }
+}
+
 /* Trains one row with these kernels and options; 0 is no hash: something failed. */
 static uint64_t tp_parity_run_long(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel,
                                    const tp_parity_long *longer) {
@@ -183,6 +192,7 @@ static uint64_t tp_parity_run_long(const tp_parity_row *row, const tp_kernels *k
     if (tp_plan_make_with(&m, &r, options, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
     if (tp_net_open(&net, plan, tp_parity_arena, sizeof tp_parity_arena, k) != TP_OK || tp_net_init(&net) != TP_OK) { return 0; }
     if (parallel != NULL) { net.parallel = *parallel; }
+    tp_parity_mask(&net);
     tp_parity_data(plan->n_in);
     uint64_t hash = 0xcbf29ce484222325u;
     for (uint32_t i = 0; i < steps; i++) {

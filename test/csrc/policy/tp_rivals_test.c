@@ -231,6 +231,129 @@ static void tp_passed_over(void) {
     tp_live_close(&v);
 }
 
+/* EMP's channels against the rule in double: those kept are not below those dropped. */
+static void tp_emp_channels(void) {
+    for (uint32_t i = 0; i < 12; i++) {
+        tp_graph g;
+        tp_live v;
+        tp_recipe r = tp_recipe_of("emp", "sgd", 1, 1e-6f);
+        r.policy_params.s_max = 0.3f;
+        r.policy_params.weight_share = (float)(i % 3u);
+        r.policy_params.delta_share = (float)((i + 1u) % 3u * 4u);
+        tp_graph_begin(&g, tp_image(6, 6, 2), "softmax_cross_entropy");
+        int32_t a = tp_graph_op(&g, "sigmoid", tp_graph_conv(&g, TP_INPUT, 11, 3, 1, TP_PAD_SAME));
+        tp_graph_dense(&g, tp_graph_op(&g, "sigmoid", tp_graph_dense(&g, tp_graph_op(&g, "flatten", a), 20)), 5);
+        TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
+        tp_live_spread(&v);
+        TP_CHECK_STATUS(tp_net_open(&v.net, v.plan, v.arena, v.plan->arena_bytes, NULL), TP_OK);
+        tp_data d = tp_data_make(v.plan, 1, i + 1u);
+        tp_batch b = tp_data_batch(&d, 0, 1);
+        const tp_plan_node *p = &v.plan->node[3]; /* the hidden dense layer: errors by hand from the layer above */
+        double weights[20], errors[20], score[20];
+        const float *w = tp_tensor_f32(v.arena, &p->tensor[0]), *up = tp_tensor_f32(v.arena, &v.plan->node[5].tensor[0]);
+        for (uint32_t o = 0; o < 20; o++) {
+            weights[o] = 0.0;
+            for (uint32_t e = 0; e < p->row_len; e++) { weights[o] += (double)tp_abs(w[o * p->row_len + e]); }
+        }
+        float before[5 * 20];
+        memcpy(before, up, sizeof before);
+        TP_CHECK_STATUS(tp_train_step(&v.net, &b, v.stats), TP_OK);
+        const float *y = tp_arena_f32(v.arena, v.plan->node[4].act), *top = tp_arena_f32(v.arena, v.plan->node[5].err), *d1 = tp_arena_f32(v.arena, p->err);
+        uint32_t kept = 0;
+        double least = 1e30, most = -1.0;
+        for (uint32_t o = 0; o < 20; o++) {
+            double sum = 0.0;
+            for (uint32_t c = 0; c < 5; c++) { sum += (double)before[c * 20 + o] * (double)top[c]; }
+            sum *= (double)y[o] * (1.0 - (double)y[o]);
+            errors[o] = sum < 0 ? -sum : sum;
+            score[o] = (double)r.policy_params.weight_share * weights[o] + (double)r.policy_params.delta_share * errors[o];
+            kept += d1[o] != 0.0f ? 1u : 0u;
+            if (d1[o] != 0.0f && score[o] < least) { least = score[o]; }
+            if (d1[o] == 0.0f && score[o] > most) { most = score[o]; }
+        }
+        TP_CHECKF(kept == 6 && least > most * (1.0 - 1e-5), "kept %u, least %.6f, largest dropped %.6f", kept, least, most);
+        TP_CHECK(v.stats->layer[0].k == 3 && v.stats->layer[1].k == 6 && v.stats->layer[2].k == 5);
+        TP_CHECK(v.plan->macs_learn == 11u * 18u + 20u * p->row_len && v.plan->macs_look == 0);
+        tp_data_free(&d);
+        tp_live_close(&v);
+    }
+}
+
+/* Samples of one class are noise (their loss stays high), the others are learnt at once: the filter finds the first, at its rate. */
+static void tp_eif_finds(void) {
+    tp_recipe r = tp_recipe_of("eif", "sgd", 1, 0.05f);
+    tp_live v;
+    uint32_t looked[2] = {0, 0}, seen[2] = {0, 0}, trained = 0;
+    r.policy_params.rate = 0.3f;
+    tp_data d = tp_rival_open(&v, &r);
+    tp_random_state = 77;
+    for (uint32_t i = 0; i < 12000; i++) {
+        float x[5];
+        bool hard = tp_random_below(3) == 0;
+        for (uint32_t j = 0; j < 5; j++) { x[j] = 0.3f * tp_random_f32(); }
+        x[4] = hard ? 1.0f : -1.0f; /* what the side net can see */
+        uint32_t label = hard ? tp_random_below(3) : x[0] > 0.0f ? 1u : 0u;
+        tp_batch b = {x, &label, NULL, 1};
+        TP_CHECK_STATUS(tp_live_step(&v, &b), TP_OK);
+        TP_CHECK(i >= TP_EIF_FIRST || v.stats->trained == 1);
+        if (i < 4000) { continue; }
+        seen[hard ? 1 : 0]++;
+        looked[hard ? 1 : 0] += v.stats->samples;
+        trained += v.stats->trained;
+    }
+    double easy = (double)looked[0] / seen[0], hard = (double)looked[1] / seen[1];
+    TP_CHECKF(hard > 2.0 * easy, "looked at %.3f of the hard and %.3f of the easy samples", hard, easy);
+    TP_CHECKF(trained > 2200 && trained < 2600, "trained %u of 8000 at rate .3", trained);
+    TP_CHECK(v.plan->macs_look == 5 + 8 * 6 && v.plan->macs_learn == 5 + 8 * 6 + 8 * 7);
+    tp_totals totals;
+    memset(&totals, 0, sizeof totals);
+    tp_totals_add(&totals, v.plan, v.stats);
+    TP_CHECK(totals.macs_policy == v.plan->macs_look + v.stats->samples * v.plan->macs_learn);
+    tp_data_free(&d);
+    tp_live_close(&v);
+}
+
+/* The side net's gradient against differences of its loss, by the state it leaves. */
+static double tp_eif_loss(const tp_plan *plan, const float *state, const tp_glance *g, bool high) {
+    tp_eif_pass pass;
+    tp_eif_forward(plan, (const tp_eif *)(const void *)state, g, &pass);
+    double p = high ? (double)pass.p : 1.0 - (double)pass.p; /* -log p by its series around 1/2 would need libm: p itself, d(-log p) = -dp / p */
+    return p;
+}
+
+static void tp_eif_gradient(void) {
+    tp_recipe r = tp_recipe_of("eif", "sgd", 1, 0.05f);
+    tp_live v;
+    tp_data d = tp_rival_open(&v, &r);
+    uint32_t words = tp_eif_words(v.plan);
+    float state[sizeof(tp_eif) / 4u + TP_EIF_HIDDEN * 5u], moved[sizeof state / 4u];
+    memset(state, 0, sizeof state);
+    tp_eif *e = (tp_eif *)(void *)state;
+    tp_eif_init(v.plan, e);
+    for (uint32_t i = 0; i < 20; i++) {
+        tp_glance g = {v.net.kernels, d.x + 5u * i, i, 0, 0.0f};
+        tp_eif_pass pass;
+        bool high = i % 2u == 0;
+        for (uint32_t j = 0; j < TP_EIF_HIDDEN; j++) { e->b1[j] = 0.1f * tp_random_f32(); }
+        memcpy(moved, state, sizeof moved);
+        tp_eif_forward(v.plan, e, &g, &pass);
+        tp_eif_step(v.plan, (tp_eif *)(void *)moved, &pass, high);
+        for (uint32_t w = 3; w < words; w++) {
+            float keep = state[w];
+            double before = tp_eif_loss(v.plan, state, &g, high);
+            state[w] = keep + 1e-3f;
+            double up = tp_eif_loss(v.plan, state, &g, high);
+            state[w] = keep - 1e-3f;
+            double down = tp_eif_loss(v.plan, state, &g, high);
+            state[w] = keep;
+            double slope = -(up - down) / 2e-3 / before, found = (double)(keep - moved[w]) / 0.0625;
+            TP_CHECKF(found - slope < 2e-3 && slope - found < 2e-3, "word %u: %.6f, differences say %.6f", w, found, slope);
+        }
+    }
+    tp_data_free(&d);
+    tp_live_close(&v);
+}
+
 static void tp_rivals_refused(void) {
 #define TP_REFUSED(name, change)                               \
     do {                                                       \
@@ -254,6 +377,12 @@ static void tp_rivals_refused(void) {
     TP_REFUSED("steered", p->gain = 0.0f);
     TP_REFUSED("steered", p->gain = nan);
     TP_REFUSED("steered", p->zeta = 2.0f);
+    TP_REFUSED("emp", p->s_max = 0.0f);
+    TP_REFUSED("emp", p->weight_share = -1.0f);
+    TP_REFUSED("emp", p->weight_share = p->delta_share = 0.0f);
+    TP_REFUSED("emp", p->delta_share = nan);
+    TP_REFUSED("eif", p->rate = 0.0f);
+    TP_REFUSED("eif", p->gain = 2.0f);
 #undef TP_REFUSED
 }
 
@@ -265,6 +394,9 @@ int main(void) {
     TP_RUN(tp_steered_rates);
     TP_RUN(tp_revisit_rule);
     TP_RUN(tp_passed_over);
+    TP_RUN(tp_emp_channels);
+    TP_RUN(tp_eif_finds);
+    TP_RUN(tp_eif_gradient);
     TP_RUN(tp_rivals_refused);
     return tp_end();
 }
