@@ -27,7 +27,7 @@
 #define vi_tree(a) tp_avx512_int_tree(a) /* of TP_INTS vectors: lane r is the sum of a[r] */
 #define vi_above(a, b) _mm512_cmpgt_epi32_mask((a), (b))
 #define vi_of_u16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define ve_floor(a) _mm512_roundscale_ps((a), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+#define ve_floor(a) _mm512_floor_ps(a)
 
 /* TP_BLOCKS 64-bit lanes, of whose factors only the low words count */
 #define TP_BLOCKS 8
