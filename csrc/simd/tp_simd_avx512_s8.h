@@ -12,6 +12,9 @@
 #define vi_min(a, b) _mm512_min_epi32((a), (b))
 #define vi_max(a, b) _mm512_max_epi32((a), (b))
 #define vi_left(a, n) _mm512_sllv_epi32((a), (n)) /* each by its own count */
+#define vi_right(a, n) _mm512_srav_epi32((a), (n))
+#define vi_sign(a) _mm512_srai_epi32((a), 31) /* -1 or 0 */
+#define vi_half(a) _mm512_srai_epi32((a), 1)
 #define vi_mul_high(a, b) tp_avx512_mul_high((a), (b)) /* as tp_mul_high */
 #define vi_divide_pot(a, n) tp_avx512_divide_pot((a), (n)) /* as tp_divide_pot */
 #define vi_of_s8(p) _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
@@ -24,7 +27,7 @@
 #define vi_tree(a) tp_avx512_int_tree(a) /* of TP_INTS vectors: lane r is the sum of a[r] */
 #define vi_above(a, b) _mm512_cmpgt_epi32_mask((a), (b))
 #define vi_of_u16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define ve_floor(a) _mm512_roundscale_ps((a), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+#define ve_floor(a) _mm512_floor_ps(a)
 
 /* TP_BLOCKS 64-bit lanes, of whose factors only the low words count */
 #define TP_BLOCKS 8
