@@ -12,7 +12,7 @@ import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson, isCoreSection } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection, nodeOf } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
@@ -104,7 +104,7 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * A model from the bytes of a model file, `.tpm`, `.tflite` or `.safetensors`; they are not trusted. One out of a `.tflite` takes its inputs in the units
    * that it was trained with: its `meta.normalization` leaves data as they are.
    *
    * @param options of `.tflite` files
@@ -247,8 +247,16 @@ export class Model {
     this.core.rebuild(native, this.core.recipe);
   }
 
+  /** Lets all parameters train again. Training state starts anew. @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED` */
+  unfreeze(): void {
+    this.core.free('unfreeze');
+    const { native, recipe } = this.core;
+    const frozen = constant('flag', 'frozen');
+    this.core.rebuild({ ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) }, recipe);
+  }
+
   private checkNames(names: readonly string[]): void {
-    const known = [...new Set(this.tensors().map(({ name }) => name.slice(0, name.lastIndexOf('.'))))];
+    const known = [...new Set(this.tensors().map(({ name }) => nodeOf(name)))];
     const unknown = names.find((name) => !known.includes(name));
     if (unknown === undefined) return;
     const code = this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
@@ -262,7 +270,9 @@ export class Model {
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe);
+    const native = edit(this.core.native, 'replaceHead', classes);
+    const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
+    this.core.rebuild(native, this.core.recipe, nodeOf(head?.name ?? ''));
   }
 
   /**

@@ -4,11 +4,12 @@
 #include "tp_state.h"
 
 enum {
-    TP_BLOB_VERSION = 1 << 16 | 1, /* major << 16 | minor: a reader accepts its own major */
+    TP_BLOB_VERSION = 1 << 16 | 2, /* major << 16 | minor: a reader accepts its own major */
     TP_BLOB_HEADER = 24,        /* magic 8, version, length, sections, crc */
     TP_BLOB_CRC_AT = 20,
     TP_BLOB_NODE = 108,         /* bytes of a node record */
     TP_BLOB_NODE_MIN = 100,     /* of version 1.0: without scale and zero */
+    TP_BLOB_RECIPE_MIN = 120,   /* before version 1.2: without rate and what follows it */
     TP_BLOB_MODEL_HEAD = 32,
     TP_BLOB_TENSOR = 84,
     TP_BLOB_NAME = TP_NAME_BYTES + 16,
@@ -17,7 +18,7 @@ enum {
 
 static const uint8_t tp_blob_magic[8] = {'T', 'P', 'M', 0x8f, '\r', '\n', 0x1a, '\n'};
 
-_Static_assert(sizeof(tp_recipe) == 120, "the recipe is part of the file format");
+_Static_assert(sizeof(tp_recipe) == 152, "the recipe is part of the file format");
 
 /* CRC-32 (IEEE 802.3), four bits at a time: a table of 64 bytes. */
 static uint32_t tp_crc32(uint32_t crc, const uint8_t *bytes, size_t n) {
@@ -101,7 +102,7 @@ static tp_status tp_blob_check(tp_blob *blob) {
         if (data[at + TP_BLOB_NAME - 1] != 0 || offset > weights_length || bytes > weights_length - offset) { return TP_E_BLOB; }
     }
     uint32_t recipe_length;
-    if (tp_blob_section(blob, "RECP", &data, &recipe_length) != TP_OK || (data != NULL && recipe_length != sizeof(tp_recipe))) { return TP_E_BLOB; }
+    if (tp_blob_section(blob, "RECP", &data, &recipe_length) != TP_OK || (data != NULL && recipe_length < TP_BLOB_RECIPE_MIN)) { return TP_E_BLOB; }
     if (tp_blob_section(blob, "STAT", &weights, &weights_length) != TP_OK) { return TP_E_BLOB; }
     blob->has_state = data != NULL && weights != NULL ? 1u : 0u;
     return TP_OK;
@@ -193,7 +194,8 @@ tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
     tp_status status = tp_blob_section(blob, "RECP", &data, &length);
     if (status != TP_OK) { return status; }
     if (data == NULL) { return TP_E_MODE; }
-    TP_MEMCPY(recipe, data, sizeof *recipe);
+    TP_MEMSET(recipe, 0, sizeof *recipe);
+    TP_MEMCPY(recipe, data, tp_min_u32(length, sizeof *recipe));
     return TP_OK;
 }
 

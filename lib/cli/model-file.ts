@@ -1,20 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync } from 'node:fs';
 import type { DataSplit } from '../data';
 import { inputQuantization } from '../graph';
-import { isMcunet } from '../import/mcunet';
 import type { Model } from '../model';
-
-/** Is `--model` a file of another framework, with weights, rather than a spec? A .json may be either. */
-export function isImported(model: string): boolean {
-  if (/\.tflite$/i.test(model)) return true;
-  return /\.json$/i.test(model) && existsSync(model) && isMcunet(readFileSync(model));
-}
-
-/** Is `--model` a file with weights of either kind? */
-export function isModelFile(model: string): boolean {
-  return isImported(model) || model.endsWith('.tpm');
-}
 
 /** Numbers that are int8 already, for a model of int8: the reals that it turns into the same int8. */
 export function feedInt8(x: Float32Array, model: Model): void {

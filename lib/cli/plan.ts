@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Model } from '../model';
+import { loadModel } from '../load';
+import type { Model } from '../model';
 import { fitTraining, type Fitting, type PlanRam, type ProgramRam, type StoreOptions, type StorePlan } from '../plan';
 import { nativeRecipe } from '../recipe';
 import { TinypropError } from '../errors';
 import { bytes, count } from '../report/format';
-import { parseModelSpec } from '../specs';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
-import { checkPolicyFlags, defined, type PolicyFlags, policyOf } from './recipe';
-import { isImported } from './model-file';
+import { checkPolicyFlags, defined, type PolicyFlags, policyOf, type Method } from './recipe';
 import { textTable } from './table';
 import { momentum, sgd } from '../optimizer';
 
@@ -40,11 +39,11 @@ export interface PlanFlags extends PolicyFlags {
 
 /** `plan`: what a model needs, and whether it fits a budget. */
 export async function planCommand(flags: PlanFlags, { out }: Context): CommandResult {
-  const model = await open(flags);
+  const model = await loadModel(flags.model, defined({ inputShape: flags.input, classes: flags.classes }));
   try {
     if (flags.freeze !== undefined) model.freeze(flags.freeze);
     const policy = policyOf(flags.policy, flags);
-    checkPolicyFlags([policy.policy], flags);
+    checkPolicyFlags([flags.policy as Method], flags);
     const optimizer = flags.momentum > 0 ? momentum({ mu: flags.momentum }) : sgd();
     const store = storeOptions(flags);
     const wanted = { training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store, frozenInFlash: flags.frozenInFlash, int8Samples: flags.int8Samples }) };
@@ -109,12 +108,6 @@ function storeText(store: StorePlan): string {
     [`for ${goal.years} years`, `at most ${floor(goal.commitsPerDay)} commits a day${goal.minSamples === undefined ? '' : `: min_samples ${count(goal.minSamples)}`}`],
   ];
   return `\n${textTable([{ head: 'store in flash' }, { head: '' }], rows)}`;
-}
-
-async function open(flags: PlanFlags): Promise<Model> {
-  if (isImported(flags.model)) return Model.load(flags.model, defined({ inputShape: flags.input }));
-  if (flags.model.endsWith('.tpm')) return Model.load(flags.model);
-  return Model.fromJSON(parseModelSpec(flags.model, defined({ inputShape: flags.input, classes: flags.classes })));
 }
 
 function nodeTable(nodes: ReturnType<Model['plan']>['nodes']): string {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { identityNormalization } from '../data/dataset';
-import type { TensorData } from '../tensor';
+import type { TensorData, TensorInfo } from '../tensor';
+import { TinypropError } from '../errors';
 import { isMcunet, readMcunet } from './mcunet';
+import { isSafetensors } from './safetensors';
+import { readSafetensorsModel } from './safetensors-model';
 import { readTflite } from './tflite';
 import { isTflite } from './tflite-file';
 import type { ImportedModel, ImportOptions } from './tflite-graph';
@@ -20,6 +23,7 @@ interface ImportFormat {
 /** Told by their content. A new one is a row here. */
 const formats: readonly ImportFormat[] = [
   { is: isTflite, read: readTflite },
+  { is: isSafetensors, read: readSafetensorsModel },
   { is: isMcunet, read: readMcunet, weights: '.bin' },
 ];
 
@@ -37,15 +41,18 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
 /** What {@link fill} needs of a model. */
 interface Fillable {
   meta: Record<string, unknown>;
+  tensors(): TensorInfo[];
   setTensor(name: string, values: TensorData): void;
   close(): void;
 }
 
 /** Gives a model of the imported description its weights; closes it if they do not fit. @internal */
-export function fill<M extends Fillable>(model: M, { json, input, tensors }: ImportedModel): M {
+export function fill<M extends Fillable>(model: M, { json, input, tensors, meta }: ImportedModel): M {
   try {
     for (const [name, { data }] of tensors) model.setTensor(name, data);
-    model.meta = { normalization: identityNormalization(json.input.at(-1) as number), ...(input && { input: 'int8' }) };
+    const missing = model.tensors().find(({ name }) => !tensors.has(name));
+    if (missing !== undefined) throw new TinypropError('ERR_TINYPROP_BLOB', `the file lacks the tensor ${missing.name}`, { name: missing.name });
+    model.meta = meta ?? { normalization: identityNormalization(json.input.at(-1) as number), ...(input && { input: 'int8' }) };
     return model;
   } catch (error) {
     model.close();

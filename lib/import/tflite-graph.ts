@@ -28,6 +28,8 @@ export interface ImportedModel {
   tensors: Map<string, ImportedTensor>;
   /** The node that gives each computed tensor of the file. */
   nodeOf: Map<number, string>;
+  /** What the file says besides; absent: that inputs are not normalised. */
+  meta?: Record<string, unknown>;
 }
 
 /** How a file of another framework becomes a model. */
