@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:firmware`: the core on emulated Cortex-M boards gives the bytes that it gives here.
-//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there, int8 kernels
+//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there, int8 kernels, MobileNetV2 in 256 KiB
 //   TINYPROP_CMSIS_NN_DIR, a checkout of CMSIS-NN: int8 through it too
 // Every comparison prints `parity BOARD MODEL POLICY HASH ok|DIFFERENT`. The last line is `N passed, N failed[, N skipped]`.
-//   node test/firmware/run.mjs [--board NAME]... [--all]     --all: also what takes minutes in an emulator
+//   node test/firmware/run.mjs [--board NAME]... [--all | --image]     --all: also what takes minutes in an emulator; --image: MobileNetV2 alone
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
 import { boards, buildExample, buildTests, cmsisNn, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { budget, imageBoards, makeImage, runImage } from './image.mjs';
 import { changeInt8, measureInt8, otherBytes, parseInt8 } from './int8.mjs';
 import { change, compiler, measureBoard, slack } from './measure.mjs';
 import { makeTasks } from './tasks.mjs';
 
-const { values: options } = parseArgs({ options: { board: { type: 'string', multiple: true }, all: { type: 'boolean', default: false } } });
+const { values: options } = parseArgs({ options: { board: { type: 'string', multiple: true }, all: { type: 'boolean', default: false }, image: { type: 'boolean', default: false } } });
 const soft = (board) => board.flags.includes('float-abi=soft');
 /** Training steps of every row of the trace; a core without an FPU takes 30 times as long for one. */
 const stepsOf = (board) => (soft(board) ? '100' : '1000');
@@ -184,10 +185,25 @@ async function testBoard(board, first, host) {
   say(`# ${board.name}, ${board.cpu}: built in ${((built - started) / 1000).toFixed(0)} s, ran in ${((Date.now() - built) / 1000).toFixed(0)} s`);
 }
 
-const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
-if (why !== undefined) {
-  skip('firmware on emulated boards', why);
-} else {
+/** MobileNetV2 learns in 256 KiB: the weights of the host's program and of the package, within the budget. */
+async function testImage(wanted) {
+  const { skipped, expected, trains, plan } = await makeImage();
+  if (skipped !== undefined) return skip('MobileNetV2 in 256 KiB', skipped);
+  say(`# MobileNetV2-0.35, int8, 96x96: in 256 KiB ${trains.join(', ')} train; planned RAM ${plan.program.total} bytes`);
+  check(plan.budget.fits && plan.program.total <= budget.ram, `the plan keeps ${budget.ram} bytes of RAM and ${budget.flash} of flash`);
+  const keys = Object.keys(expected);
+  for (const board of [null, ...wanted.filter(({ name }) => imageBoards.includes(name))]) {
+    const { status, output, found, memory } = await runImage(board);
+    const apart = keys.filter((key) => found[key] !== expected[key]);
+    compare(board?.name ?? 'host', 'mobilenetv2', 'tinypropv2', `${found.weights} ${found.before}/${found.test} -> ${found.after}/${found.test}`, status === 0 && apart.length === 0, `${apart.join(', ')}\n${output}`);
+    if (memory === null) continue;
+    say(`# ${board.name} RAM: data ${memory.data}, bss ${memory.bss}, stack ${memory.stack}, in all ${memory.ram}; flash ${memory.flash}`);
+    check(memory.ram <= budget.ram && memory.flash <= budget.flash, `${board.name}: within 256 KiB of RAM and 1 MiB of flash`);
+  }
+}
+
+/** Everything of the boards but the image. */
+async function testBoards(wanted) {
   const tasks = await makeTasks(join(out, 'tasks'));
   for (const { name, skipped } of tasks) if (skipped !== undefined) skip(`task ${name}`, skipped);
   if (cmsisNn === undefined) skip('int8 through CMSIS-NN', 'set TINYPROP_CMSIS_NN_DIR to a checkout of it');
@@ -199,7 +215,6 @@ if (why !== undefined) {
     if (status !== 0) throw new Error(`task-${name} ended with ${status}\n${output}`);
     host.results[name] = parseTask(output);
   }
-  const wanted = boards.filter(({ name }) => options.board === undefined || options.board.includes(name));
   for (const [index, board] of wanted.entries()) {
     try {
       await testBoard(board, index === 0, host);
@@ -207,6 +222,15 @@ if (why !== undefined) {
       check(false, `${board.name}: ${error.message}`);
     }
   }
+}
+
+const why = missing() ?? (existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+if (why !== undefined) {
+  skip('firmware on emulated boards', why);
+} else {
+  const wanted = boards.filter(({ name }) => options.board === undefined || options.board.includes(name));
+  if (!options.image) await testBoards(wanted);
+  if (wanted.some(({ name }) => imageBoards.includes(name))) await testImage(wanted).catch((error) => check(false, `MobileNetV2 in 256 KiB: ${error.message}`));
 }
 say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed === 0 ? 0 : 1;

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join, resolve } from 'node:path';
 import { root } from '../../tools/native.mjs';
 
-const shared = process.env.TINYPROP_TEST_DATA ?? resolve(root, '../shared/data');
+export const shared = process.env.TINYPROP_TEST_DATA ?? resolve(root, '../shared/data');
 
 /**
  * @typedef {{ n: number, x: Float32Array, labels: Uint32Array, inputShape: number[] }} Samples

@@ -2,8 +2,9 @@
 #
 # Reads the row TP_BOARD of boards.json. Gives
 #   tp_board_flags                 what the compiler must know of the CPU
-#   tp_board_image(TARGET [STACK bytes] [LARGE])   makes an executable an image that boots on the board; LARGE: data and heap
-#                                  in its largest memory, section .samples in one of its own, for programs that no chip would hold
+#   tp_board_image(TARGET [STACK bytes] [LARGE | RAM size])   makes an executable an image that boots on the board; LARGE: data and heap
+#                                  in its largest memory, section .samples in one of its own, for programs that no chip would hold; RAM: no
+#                                  more than so much RAM, heap and stack included, and section .samples in that memory too, as external flash
 set(TP_BOARD mps2-an386 CACHE STRING "Row of boards.json")
 set(board_dir "${CMAKE_CURRENT_LIST_DIR}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${board_dir}/boards.json" "${board_dir}/board.ld.in")
@@ -39,11 +40,14 @@ target_compile_options(board PUBLIC ${tp_board_flags} -ffunction-sections -fdata
 set_target_properties(board PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 
 function(tp_board_image target)
-  cmake_parse_arguments(PARSE_ARGV 1 image "LARGE" "STACK" "")
+  cmake_parse_arguments(PARSE_ARGV 1 image "LARGE" "STACK;RAM" "")
   if(NOT image_STACK)
     set(image_STACK 16384)
   endif()
   set(stack_bytes ${image_STACK})
+  if(image_RAM)
+    set(ram_length ${image_RAM})
+  endif()
   if(image_LARGE)
     set(data_origin ${large_origin})
     set(data_length ${large_length})
@@ -52,6 +56,9 @@ function(tp_board_image target)
     set(data_origin ${ram_origin})
     set(data_length ${ram_length})
     set(samples_memory CODE)
+    if(image_RAM)
+      set(samples_memory SAMPLES)
+    endif()
   endif()
   set(data_spare 0)
   if(data_origin STREQUAL ram_origin)
