@@ -60,15 +60,15 @@ static bool tp_train_next(tp_step *s, uint32_t at) {
     return true;
 }
 
-/* Loss of sample s->first of those worked on together; d = NULL: no error wanted. */
-static float tp_sample_loss(const tp_step *s, float *d) {
+/* Loss of sample s->first of those worked on together, its error d and the sum *alpha of |d|; NULL: no error wanted. */
+static float tp_sample_loss(const tp_step *s, float *d, float *alpha) {
     const tp_plan *plan = s->plan;
     const tp_batch *b = &s->batch;
     uint32_t i = s->at + s->first;
     tp_truth truth = {b->label != NULL ? b->label[i] : 0u, b->target != NULL ? b->target + (size_t)i * plan->n_out : NULL};
     bool correct = false;
     const float *z = tp_step_act(s, (int32_t)plan->n_nodes - 1);
-    float loss = tp_loss_find(plan->loss)->eval(s->k, z, d, plan->n_out, &truth, &correct);
+    float loss = tp_loss_find(plan->loss)->eval(s->k, z, d, alpha, plan->n_out, &truth, &correct);
     if (s->stats != NULL) {
         s->stats->samples += 1u;
         s->stats->correct += correct ? 1u : 0u;
@@ -84,13 +84,12 @@ static tp_status tp_train_decide(tp_step *s, bool *learn) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     *learn = false;
     if (plan->first_trainable == plan->n_nodes) { /* all is frozen: nothing to learn */
-        (void)tp_sample_loss(s, NULL);
+        (void)tp_sample_loss(s, NULL, NULL);
         return TP_OK;
     }
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
-    float loss = tp_sample_loss(s, d);
+    float alpha, loss = tp_sample_loss(s, d, &alpha);
     *tp_step_loss(s) = loss;
-    float alpha = TP_CALL(s->k, asum_f32)(d, plan->n_out);
     if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
     uint32_t i = s->at + s->first;
@@ -281,7 +280,7 @@ static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, f
         tp_train_group(s, at);
         (void)tp_forward(s);
         if (out != NULL) { TP_MEMCPY(out + (size_t)at * n_out, tp_step_act(s, (int32_t)net->plan->n_nodes - 1), (size_t)s->group * n_out * sizeof(float)); }
-        for (s->first = 0; s->first < s->group; s->first++) { (void)tp_sample_loss(s, NULL); }
+        for (s->first = 0; s->first < s->group; s->first++) { (void)tp_sample_loss(s, NULL, NULL); }
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;

@@ -82,6 +82,15 @@ TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
+/* The same for errors and gradients: inputs or errors of some samples as floats, the weights, and what float layers want. */
+#define TP_S8_FLOATS 32768u /* together, or one sample's */
+TP_INLINE uint32_t tp_conv_back_s8_scratch(const tp_conv *g) {
+    uint64_t n_in = (uint64_t)g->h * g->w * g->c_in, n_out = (uint64_t)g->oh * g->ow * g->c_out, most = n_in > n_out ? n_in : n_out;
+    uint64_t weights = (uint64_t)g->kh * g->kw * (g->c_in / g->groups) * g->c_out;
+    uint64_t words = (most > TP_S8_FLOATS ? most : TP_S8_FLOATS) + weights + tp_conv_scratch(g) + 64u;
+    return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
+
 TP_INLINE int32_t tp_word(const void *p) {
     int32_t a;
     TP_MEMCPY(&a, p, 4);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Activations } from '../activations';
-import { addon, guard, type NativeTrace } from '../addon';
+import { guard, type NativeTrace } from '../addon';
 import type { Dataset } from '../data/dataset';
 import { ModelCore } from '../model-core';
 import type { Model } from '../model';

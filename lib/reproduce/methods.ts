@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-import { densePolicy, full, meProp, type PolicySpec, tinyProp, tinyPropV2 } from '../policy';
+import { densePolicy, full, meProp, randomSkip, selectiveBackprop, tinyProp, tinyPropV2 } from '../policy';
+import type { RecipeOptions } from '../recipe';
+
+/** What a method says of a recipe. */
+export type MethodRecipe = Required<Pick<RecipeOptions, 'policy'>> & Pick<RecipeOptions, 'revisit'>;
 
 /** A method of the comparison. */
 export interface ReproductionMethod {
   name: string;
   title: string;
-  /** Its policy; `x` is the parameter that sets its effort, if it has one. */
-  policy(x: number): PolicySpec;
-  /** A rival: `x` is chosen so that its backward effort is that of TinyPropv2. First guess for an effort, and bounds. */
-  effort?: { guess(target: number): number; least: number; most: number };
+  /** `x` is the parameter that sets its effort, if it has one. */
+  recipe(x: number): MethodRecipe;
+  /** A rival: `x`, with which the effort grows, is chosen so that it has what TinyPropv2 has of `what`. First guess for that, and bounds. */
+  match?: { what: 'effortBackward' | 'trainedFraction'; guess(target: number): number; least: number; most: number };
 }
+
+const proportional = { what: 'effortBackward', guess: (target: number) => target, least: 0.0005, most: 1 } as const;
 
 /** Every method, in the order of the tables; a new one is a row here. */
 export const methods: readonly ReproductionMethod[] = [
-  { name: 'full', title: 'Full training', policy: full },
-  { name: 'dense', title: 'Full training, zeros worked on', policy: densePolicy },
-  { name: 'meprop', title: 'meProp', policy: (s) => meProp({ s }), effort: { guess: (target) => target, least: 0.0005, most: 1 } },
+  { name: 'full', title: 'Full training', recipe: () => ({ policy: full() }) },
+  { name: 'dense', title: 'Full training, zeros worked on', recipe: () => ({ policy: densePolicy() }) },
+  { name: 'meprop', title: 'meProp', recipe: (s) => ({ policy: meProp({ s }) }), match: proportional },
+  { name: 'random', title: 'Random skip, same effort', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: proportional },
+  { name: 'random-rate', title: 'Random skip, same rate', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: { ...proportional, what: 'trainedFraction' } },
+  {
+    name: 'selective',
+    title: 'Selective-Backprop',
+    // 1 / (1 + beta) of the samples train.
+    recipe: (x) => ({ policy: selectiveBackprop({ beta: Number((1 / x - 1).toPrecision(4)) }) }),
+    match: { ...proportional, least: 0.002, most: 0.999 },
+  },
   {
     name: 'tinyprop',
     title: 'TinyProp',
     // The bounds of the preset, both by the same factor.
-    policy: (x) => tinyProp({ sMin: 0.1 * x, sMax: x }),
-    effort: { guess: (target) => Math.min(1, 4 * target), least: 0.001, most: 1 },
+    recipe: (x) => ({ policy: tinyProp({ sMin: 0.1 * x, sMax: x }) }),
+    match: { what: 'effortBackward', guess: (target) => Math.min(1, 4 * target), least: 0.001, most: 1 },
   },
-  { name: 'tinypropv2', title: 'TinyPropv2', policy: () => tinyPropV2() },
+  { name: 'tinypropv2', title: 'TinyPropv2', recipe: () => ({ policy: tinyPropV2() }) },
+  { name: 'tinypropv2-revisit', title: 'TinyPropv2 with revisit 8', recipe: () => ({ policy: tinyPropV2(), revisit: 8 }) },
 ];
 
 /** Whose effort the rivals get, and whose accuracy all are compared with. */
@@ -34,19 +50,19 @@ export const defaultMethods = methods.filter(({ name }) => name !== 'dense').map
 
 /** How far a rival's effort may be from TinyPropv2's. */
 export const effortTolerance = 0.05;
-const maxTries = 6;
+/** What is searched for; see {@link ReproductionMethod.match}. */
+export type Match = NonNullable<ReproductionMethod['match']>;
 
 /**
- * The parameter at which a method has the wanted effort, by secants of the logarithms; `measure` runs it. Ends within the tolerance, at a bound, or after six runs
- * with the best of them.
+ * The parameter at which `measure` gives the target, by secants of the logarithms from a first guess. Ends within the tolerance, at a bound, or
+ * after so many tries with the best of them.
  */
-export async function matchEffort({ effort }: ReproductionMethod, target: number, measure: (x: number) => Promise<number>): Promise<number> {
-  if (effort === undefined) return 1;
+export async function search({ least, most }: Match, target: number, guess: number, tries: number, measure: (x: number) => Promise<number>): Promise<number> {
   // Few digits: x is part of what a trial is named by.
-  const within = (x: number): number => Number(Math.min(effort.most, Math.max(effort.least, x)).toPrecision(4));
+  const within = (x: number): number => Number(Math.min(most, Math.max(least, x)).toPrecision(4));
   const tried: { x: number; off: number }[] = [];
-  let x = within(effort.guess(target));
-  while (tried.length < maxTries && !tried.some((t) => t.x === x)) {
+  let x = within(guess);
+  while (tried.length < tries && !tried.some((t) => t.x === x)) {
     const off = Math.log((await measure(x)) / target);
     const before = tried.at(-1);
     tried.push({ x, off });

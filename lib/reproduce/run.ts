@@ -10,7 +10,7 @@ import { pretrainedModel } from '../load';
 import { Model } from '../model';
 import { duration, mean, percent } from '../report/format';
 import { type ModelSpecContext, parseModelSpec, pretrainedSpec } from '../specs';
-import { matchEffort, type ReproductionMethod, reference } from './methods';
+import { type Match, type ReproductionMethod, reference, search } from './methods';
 import type { Budget, Protocol, ReproductionSet } from './sets';
 import { hashData, jsonBytes, runTrial, type Trial, type TrialConfig, trialId, TrialStore } from './trial';
 
@@ -45,8 +45,8 @@ export interface Unit {
 /** Which trial a unit turned out to be; a file of the folder `units`. */
 export interface UnitRecord {
   trial: string;
-  /** Rivals: TinyPropv2's mean effort, and the parameter that gives it. */
-  matched?: { target: number; x: number };
+  /** Rivals: TinyPropv2's mean of what is matched, and the parameter that gives it. */
+  matched?: { what: Match['what']; target: number; x: number };
 }
 
 /** All units, in a fixed order. */
@@ -100,7 +100,7 @@ function absent(set: ReproductionSet, { roots, weights }: ReproduceOptions): str
 interface Prepared {
   split: DataSplit;
   protocol: Protocol;
-  base: Omit<TrialConfig, 'policy' | 'seed'>;
+  base: Omit<TrialConfig, 'recipe' | 'seed'>;
   open(seed: number): Model;
 }
 
@@ -140,7 +140,7 @@ async function prepare(set: ReproductionSet, { roots, weights, budget, signal, n
 
 class SetRun {
   private readonly running = new Map<string, Promise<Trial>>();
-  private readonly factors = new Map<string, Promise<number>>();
+  private readonly matches = new Map<string, Promise<{ target: number; x: number }>>();
   private readonly waiting: (() => void)[] = [];
   private free: number;
 
@@ -161,36 +161,42 @@ class SetRun {
 
   private async unit(unit: Unit): Promise<void> {
     const { method, seed } = unit;
-    const target = method.effort && (await this.target());
-    const x = target === undefined ? 1 : await this.factor(method, target);
-    const { id } = await this.trial(method, x, seed);
-    const record: UnitRecord = { trial: id, ...(target !== undefined && { matched: { target, x } }) };
+    const matched = method.match && { what: method.match.what, ...(await this.matching(method, method.match)) };
+    const { id } = await this.trial(method, matched?.x ?? 1, seed);
+    const record: UnitRecord = { trial: id, ...(matched && { matched }) };
     await writeFileAtomic(unitPath(this.options.out, this.options.budget, unit), jsonBytes(record));
   }
 
-  /** TinyPropv2's mean backward effort, with the seeds of this set. */
-  private async target(): Promise<number> {
-    const { methods, seeds } = this.options;
-    const method = methods.find(({ name }) => name === reference.effort);
-    if (method === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', `rivals get the effort of ${reference.effort}: it must be among the methods`);
-    const trials = await Promise.all(Array.from({ length: seeds ?? this.prepared.protocol.seeds }, (_, i) => this.trial(method, 1, i + 1)));
-    // All diverged: there is nothing to match, and rivals may do everything.
-    return mean(trials.map(({ result }) => result.effortBackward ?? undefined)) ?? 1;
+  /** Mean of all seeds; undefined: all diverged. */
+  private async mean(method: ReproductionMethod, x: number, what: Match['what']): Promise<number | undefined> {
+    const seeds = this.options.seeds ?? this.prepared.protocol.seeds;
+    const trials = await Promise.all(Array.from({ length: seeds }, (_, i) => this.trial(method, x, i + 1)));
+    return mean(trials.map(({ result }) => result[what] ?? undefined));
   }
 
-  /** The parameter of a rival: found with seed 1, the same for all seeds. */
-  private factor(method: ReproductionMethod, target: number): Promise<number> {
-    let found = this.factors.get(method.name);
+  /** A rival's target, TinyPropv2's mean, and the parameter that gives it: searched for with seed 1, then with all of them. */
+  private matching(method: ReproductionMethod, match: Match): Promise<{ target: number; x: number }> {
+    let found = this.matches.get(method.name);
     if (found === undefined) {
-      found = matchEffort(method, target, async (x) => (await this.trial(method, x, 1)).result.effortBackward ?? NaN);
-      this.factors.set(method.name, found);
+      found = this.match(method, match);
+      this.matches.set(method.name, found);
     }
     return found;
   }
 
+  private async match(method: ReproductionMethod, match: Match): Promise<{ target: number; x: number }> {
+    const { what } = match;
+    const model = this.options.methods.find(({ name }) => name === reference.effort);
+    if (model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', `rivals get the effort of ${reference.effort}: it must be among the methods`);
+    // All diverged: there is nothing to match, and rivals may do everything.
+    const target = (await this.mean(model, 1, what)) ?? 1;
+    const first = await search(match, target, match.guess(target), 6, async (x) => (await this.trial(method, x, 1)).result[what] ?? NaN);
+    return { target, x: await search(match, target, first, 3, async (x) => (await this.mean(method, x, what)) ?? NaN) };
+  }
+
   /** The trial from the folder, or run now; never twice at the same time. */
   private trial(method: ReproductionMethod, x: number, seed: number): Promise<Trial> {
-    const config: TrialConfig = { ...this.prepared.base, policy: method.policy(x), seed };
+    const config: TrialConfig = { ...this.prepared.base, recipe: method.recipe(x), seed };
     const id = trialId(config);
     let trial = this.running.get(id);
     if (trial === undefined) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { deviation, mean } from '../report/format';
-import { effortTolerance, reference } from './methods';
+import { effortTolerance, type Match, reference } from './methods';
 import { type Missing, type ReproduceOptions, type UnitRecord, unitPath, unitsOf } from './run';
 import { type Trial, TrialStore } from './trial';
 
@@ -33,8 +33,8 @@ export interface MethodSummary {
   differenceError: number | null;
   /** The paper's accuracy, as a share; null: not in its table. */
   paper: number | null;
-  /** Rivals: the effort they were to have, the parameter for it, and whether they have it within 5 %. */
-  matched: { target: number; x: number; within: boolean } | null;
+  /** Rivals: what of TinyPropv2 they were to have, the parameter for it, and whether they have it within 5 %. */
+  matched: { what: Match['what']; target: number; x: number; within: boolean } | null;
 }
 
 /** A set of the reproduction. */
@@ -103,6 +103,7 @@ function methodSummary(named: Named, own: readonly { record: UnitRecord; trial: 
   const accuracies = own.map(({ trial }) => trial.result.accuracy ?? undefined);
   const average = (of: (trial: Trial) => number | null): number | null => mean(own.map(({ trial }) => of(trial) ?? undefined)) ?? null;
   const effortBackward = average(({ result }) => result.effortBackward);
+  const trainedFraction = average(({ result }) => result.trainedFraction);
   const pairs = own.flatMap(({ trial: { config, result } }) => {
     const base = full.find((trial) => trial.config.seed === config.seed)?.result.accuracy ?? null;
     return base === null || result.accuracy === null ? [] : [result.accuracy - base];
@@ -115,17 +116,17 @@ function methodSummary(named: Named, own: readonly { record: UnitRecord; trial: 
     accuracyStd: deviation(accuracies) ?? null,
     effortBackward,
     effortTotal: average(({ result }) => result.effortTotal),
-    trainedFraction: average(({ result }) => result.trainedFraction),
+    trainedFraction,
     difference: named.name === reference.accuracy ? null : (mean(pairs) ?? null),
     differenceError: named.name === reference.accuracy || pairs.length < 2 ? null : (deviation(pairs) as number) / Math.sqrt(pairs.length),
-    matched: matched ? { ...matched, within: effortBackward !== null && Math.abs(effortBackward / matched.target - 1) <= effortTolerance } : null,
+    matched: matched ? { ...matched, within: Math.abs(({ effortBackward, trainedFraction }[matched.what] ?? NaN) / matched.target - 1) <= effortTolerance } : null,
   };
 }
 
 const percent = (share: number | null | undefined, digits = 2): string => (share === null || share === undefined ? '-' : (share * 100).toFixed(digits));
 const signed = (share: number | null): string => (share === null ? '' : `${share > 0 ? '+' : ''}${(share * 100).toFixed(2)}`);
 
-/** Tables in Markdown: Table I, backward effort, and every set in detail. Numbers are percent. */
+/** A page of Markdown: Table I, backward effort, what is missed, and every set in detail. docs/REPRODUCTION.md is one. */
 export function markdown({ sets, budget, source, unfinished, missing }: Summary): string {
   const names = [...new Map(sets.flatMap(({ methods }) => methods.map(({ name, title }) => [name, title] as const)))];
   const cell = (set: SetSummary, name: string, of: (method: MethodSummary) => string): string => {
@@ -142,7 +143,10 @@ export function markdown({ sets, budget, source, unfinished, missing }: Summary)
     ...missing.map(({ set, reason }) => `* ${set} is left out: ${reason}`),
   ];
   return [
-    `Budget \`${budget}\`, source \`${(source ?? '').slice(0, 16)}\`. Numbers are percent.`,
+    '# The experiments of arXiv 2409.07109, repeated',
+    '',
+    `\`tinyprop reproduce --budget ${budget}\` with the C sources \`${(source ?? '').slice(0, 16)}\`. Numbers are percent. Data, networks, protocols and what the paper leaves open: docs/reproduce.md. Networks and`,
+    'protocols are ours, so the paper\'s accuracies are no target: what is compared is each method with full training on the same data. Effort is backward multiply-accumulates as a share of dense training.',
     '',
     ...open,
     ...(missing.length > 0 ? [''] : []),
@@ -154,8 +158,39 @@ export function markdown({ sets, budget, source, unfinished, missing }: Summary)
     '',
     ...wide(({ effortBackward, matched }) => `${percent(effortBackward, 1)}${matched?.within === false ? ' (not matched)' : ''}`),
     '',
+    ...verdict(sets),
     ...sets.flatMap(details),
   ].join('\n');
+}
+
+/** What issue and paper promise of TinyPropv2: at most so many points below full training, at most so much backward effort. */
+const promised = { points: 0.01, effort: 0.1 };
+
+/** Where TinyPropv2 keeps what it promises and where not, and which rivals are better at its effort. */
+function verdict(sets: readonly SetSummary[]): string[] {
+  const own = sets.flatMap((set) => {
+    const method = set.methods.find(({ name }) => name === reference.effort);
+    return method === undefined || method.difference === null ? [] : [{ set, method, difference: method.difference }];
+  });
+  if (own.length === 0) return [];
+  const lines = own.map(({ set, method, difference }) => {
+    const better = set.methods.filter((m) => m.matched?.within && (m.accuracyMean ?? 0) > (method.accuracyMean ?? 0)).map((m) => m.title);
+    const missed = [
+      ...(difference < -promised.points ? [`accuracy by ${percent(-difference - promised.points)} points`] : []),
+      ...((method.effortBackward ?? 1) > promised.effort ? [`effort by ${percent((method.effortBackward ?? 1) - promised.effort, 1)} points`] : []),
+    ];
+    const error = method.differenceError === null ? '' : ` \u00b1 ${percent(method.differenceError)}`;
+    return row(set.title, signed(difference) + error, percent(method.effortBackward, 1), missed.join(', ') || 'nothing', better.join(', ') || 'none');
+  });
+  return [
+    `### TinyPropv2: at most ${percent(promised.points, 1)} points below full training at ${percent(promised.effort, 0)} % backward effort?`,
+    '',
+    row('set', 'against full, standard error', 'backward effort', 'missed', 'rivals above it at its effort'),
+    rule(5),
+    ...lines,
+    row('mean', signed(mean(own.map(({ difference }) => difference)) as number), percent(mean(own.map(({ method }) => method.effortBackward ?? undefined)), 1), '', ''),
+    '',
+  ];
 }
 
 function details({ title, model, remark, data, protocol, methods }: SetSummary): string[] {

@@ -9,9 +9,9 @@ import { writeFileAtomic } from '../file';
 import { encodeMeta } from '../meta';
 import type { Model } from '../model';
 import { sgd } from '../optimizer';
-import type { PolicySpec } from '../policy';
 import { cosine } from '../schedule';
 import { Trainer } from '../trainer';
+import type { MethodRecipe } from './methods';
 import type { Protocol } from './sets';
 
 /** Everything that a result depends on; its hash is the trial's name. */
@@ -26,7 +26,7 @@ export interface TrialConfig {
   model: string;
   /** SHA-256 of the file of trained weights. */
   weights: string | null;
-  policy: PolicySpec;
+  recipe: MethodRecipe;
   protocol: Omit<Protocol, 'seeds'>;
   seed: number;
 }
@@ -131,10 +131,10 @@ export function jsonBytes(value: object): Buffer {
  * @param model with the weights that it starts from; the caller closes it
  * @throws TinypropError `ERR_TINYPROP_ABORTED` if the signal fired
  */
-export async function runTrial(model: Model, { policy, protocol, seed }: TrialConfig, { train, test }: DataSplit, signal: AbortSignal): Promise<{ result: TrialResult; seconds: number }> {
+export async function runTrial(model: Model, { recipe, protocol, seed }: TrialConfig, { train, test }: DataSplit, signal: AbortSignal): Promise<{ result: TrialResult; seconds: number }> {
   const { epochs, warmup, batch, lr, trainable } = protocol;
   if (trainable !== undefined) model.freeze({ allButLast: trainable });
-  const trainer = new Trainer(model, { policy, optimizer: sgd({ lr }), schedule: cosine({ warmup }), batch, seed });
+  const trainer = new Trainer(model, { ...recipe, optimizer: sgd({ lr }), schedule: cosine({ warmup }), batch, seed });
   const run = trainer.fit({ train, test }, { epochs, signal });
   let fit: FitResult;
   try {
@@ -156,7 +156,7 @@ function resultOf(fit: FitResult, model: Model, confusion: Uint32Array[] | undef
   const layers = Array.from({ length: totals.layers }, (_, i) => totals.layer(i));
   return {
     accuracy,
-    loss,
+    loss: rounded(loss),
     effortBackward,
     effortTotal,
     trainedFraction,
@@ -166,13 +166,18 @@ function resultOf(fit: FitResult, model: Model, confusion: Uint32Array[] | undef
     layers: layers.map(({ n, k }) => (n === 0 ? 0 : k / n)),
     ...(confusion && { confusion: confusion.map((row) => [...row]) }),
     epochs: fit.history.map(({ trainLoss, testAccuracy, testLoss, effortBackward: effort, trainedFraction: trained }) => ({
-      trainLoss,
+      trainLoss: rounded(trainLoss),
       testAccuracy: testAccuracy ?? null,
-      testLoss: testLoss ?? null,
+      testLoss: testLoss === undefined ? null : rounded(testLoss),
       effortBackward: effort,
       trainedFraction: trained,
     })),
   };
+}
+
+/** Losses are added up in pieces that follow the machine's pace, which shows in the last of their 16 digits. Counts are exact. */
+function rounded(loss: number): number {
+  return Number(loss.toPrecision(6));
 }
 
 function diverged(failed: string, model: Model): TrialResult {

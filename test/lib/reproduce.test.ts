@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadData } from '../../lib';
 import { methods, reproduce, type ReproduceOptions, sets, type Summary } from '../../lib/reproduce';
-import { matchEffort } from '../../lib/reproduce/methods';
+import { search } from '../../lib/reproduce/methods';
 import { unitsOf } from '../../lib/reproduce/run';
+import { markdown } from '../../lib/reproduce/summary';
 import { json, scratch, tinyprop } from './cli/harness';
 import { sharedData } from './data/helpers';
 
 const path = scratch();
-const chosen = methods.filter(({ name }) => name !== 'dense');
+const chosen = methods.filter(({ name }) => ['full', 'meprop', 'tinyprop', 'tinypropv2'].includes(name));
 
 function options(out: string, more: Partial<ReproduceOptions> = {}): ReproduceOptions {
   const digits = sets.filter(({ name }) => name === 'digits');
@@ -55,6 +56,7 @@ describe('a reproduction', () => {
     // Of two values: half their distance.
     expect(set?.methods[3]?.differenceError).toBeCloseTo(Math.abs(differences[0] - differences[1]) / 2, 12);
     expect(expected['summary.md']).toContain('| TinyPropv2 | 2 |');
+    expect(expected['summary.md']).toMatch(/### TinyPropv2: at most 1.0 points .* 10 % .*\n\n.*\n.*\n\| digits \| [-+0-9.]+ \u00b1 [0-9.]+ \| [0-9.]+ \| .*effort by [0-9.]+ points/);
   });
 
   it('gives the same files again, two at a time, and does not touch those that are there', async () => {
@@ -119,22 +121,30 @@ describe('a reproduction', () => {
   });
 });
 
-describe('matchEffort', () => {
-  const method = (guess: number) => ({ ...(methods.find(({ name }) => name === 'meprop') as (typeof methods)[number]), effort: { guess: () => guess, least: 0.001, most: 1 } });
+it('the published page says what its numbers say', () => {
+  const docs = join(__dirname, '..', '..', 'docs');
+  const published = JSON.parse(readFileSync(join(docs, 'reproduction.json'), 'utf8')) as Summary;
+  expect(published.unfinished).toBe(0);
+  expect(published.sets.length).toBe(8);
+  expect(readFileSync(join(docs, 'REPRODUCTION.md'), 'utf8')).toBe(markdown(published));
+});
+
+describe('the search for an effort', () => {
+  const match = { what: 'effortBackward' as const, guess: (target: number) => target, least: 0.001, most: 1 };
   it.each([
     ['proportional', (x: number) => x, 0.1, 0.5],
     ['a square root', Math.sqrt, 0.2, 0.9],
     ['steep', (x: number) => x ** 3, 0.01, 0.5],
     ['with a floor below', (x: number) => 0.05 + 0.5 * x, 0.09, 1],
   ])('finds the parameter: %s', async (_, effort, target, guess) => {
-    const x = await matchEffort(method(guess), target, async (value) => effort(value));
+    const x = await search(match, target, guess, 6, async (value) => effort(value));
     expect(Math.abs(effort(x) / target - 1)).toBeLessThanOrEqual(0.05);
   });
 
   it('ends at the bound where the effort cannot be had', async () => {
     let runs = 0;
     const floor = async (x: number): Promise<number> => (runs++, 0.3 + 0.1 * x);
-    expect(await matchEffort(method(0.2), 0.1, floor)).toBe(0.001);
+    expect(await search(match, 0.1, 0.2, 6, floor)).toBe(0.001);
     expect(runs).toBeLessThanOrEqual(6);
   });
 });
