@@ -262,7 +262,7 @@ bool tp_revisit_due(uint8_t *visits) {
 }
 
 void tp_revisit_mark(uint8_t *visits, bool trained, uint32_t cap) {
-    uint32_t e = *visits >= 128u ? *visits - 128u : 0u;
+    uint32_t e = *visits >= 128u ? tp_min_u32(*visits - 128u, 7u) : 0u; /* a damaged file may say more */
     while (e > 0 && 1u << e > tp_min_u32(cap, TP_MAX_REVISIT)) { e--; }
     *visits = (uint8_t)(trained || cap == 0 ? 0u : (2u << e) - 1u);
 }
