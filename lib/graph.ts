@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { addon, constant, constantName, facts, guard, isErrorCode, listId, listName, type NativeModel, type NativeNode, type NativePlan, type NativeRecipe } from './addon';
 import { errorCodes, TinypropError, type ErrorCode } from './errors';
-import type { LayerOp } from './layers';
+import type { LayerOp, Quantization } from './layers';
 
 /** Losses: labels for `softmaxCrossEntropy`, targets in [0, 1] for `bce` (summed), targets for `mse` (mean). */
 export type LossName = 'softmaxCrossEntropy' | 'bce' | 'mse';
@@ -246,7 +246,7 @@ export function toNative(json: ModelJson): NativeModel {
   if (json.version !== 1) {
     throw new TinypropError('ERR_TINYPROP_VERSION', `model: expected "version": 1, found ${JSON.stringify(json.version)}`);
   }
-  const loss = listId('loss', coreName(String(json.loss)));
+  const loss = typeof json.loss === 'string' ? listId('loss', coreName(json.loss)) : undefined;
   if (loss === undefined) throw modelError(`loss: expected softmaxCrossEntropy, bce or mse, found ${JSON.stringify(json.loss)}`, {});
   if (!Array.isArray(json.nodes) || json.nodes.length === 0) throw modelError('nodes: expected at least one', {});
   const model: NativeModel = { nodes: [], input: nativeShape(json.input), loss };
@@ -264,8 +264,9 @@ export function toNative(json: ModelJson): NativeModel {
 const emptyNode = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
 
 function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: NativeModel): NativeNode {
-  const op = listId('layer', coreName(String(node.op)));
-  const attributes = Object.hasOwn(opAttributes, String(node.op)) ? opAttributes[node.op as LayerOp] : undefined;
+  const known = typeof node.op === 'string' && Object.hasOwn(opAttributes, node.op);
+  const op = known ? listId('layer', coreName(node.op)) : undefined;
+  const attributes = known ? opAttributes[node.op as LayerOp] : undefined;
   if (op === undefined || attributes === undefined) {
     throw modelError(`node "${node.name}": op: expected one of ${Object.keys(opAttributes).join(', ')}, found ${JSON.stringify(node.op)}`, {
       node: node.name,
@@ -378,6 +379,26 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
     default:
       return f32(node.param);
   }
+}
+
+/** Of the model's first operation, where that makes int8 of the inputs. @internal */
+export function inputQuantization({ nodes }: ModelJson): Quantization | undefined {
+  const readers = nodes.filter(({ inputs }) => inputs.includes('input'));
+  const [node] = readers;
+  return readers.length === 1 && node?.op === 'quantize' ? { scale: Math.fround(node['scale'] as number), zero: node['zero'] as number } : undefined;
+}
+
+/**
+ * The model as a device sees it.
+ *
+ * @param int8Samples its samples are int8, as its first operation would make them
+ * @throws TinypropError `ERR_TINYPROP_SPEC` if that is no `quantize`
+ * @internal
+ */
+export function onDevice(model: NativeModel, int8Samples = false): NativeModel {
+  if (!int8Samples) return model;
+  if (inputQuantization(fromNative(model)) === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'int8 samples are for models whose input goes to `quantize` alone');
+  return { ...model, int8Input: true };
 }
 
 /**

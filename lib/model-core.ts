@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
+import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecall, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
 import { TinypropError } from './errors';
 import { fromNative, jsShape, planOf, toNative, type ModelJson } from './graph';
 import { StepRecord } from './results';
@@ -16,6 +16,8 @@ export interface JobRequest {
   keep?: boolean;
   /** Training: what a log holds of the samples (`logFlags`); 0 or none: no log. */
   record?: number;
+  /** Training: what is known of the samples. */
+  recall?: NativeRecall | undefined;
 }
 
 /** 0 .. n-1, for jobs that visit samples in storage order. @internal */
@@ -25,10 +27,21 @@ export function identityOrder(n: number): Uint32Array {
   return order;
 }
 
+/** `conv1` of `conv1.weight`. @internal */
+export function nodeOf(tensor: string): string {
+  return tensor.slice(0, tensor.lastIndexOf('.'));
+}
+
+/** The same model with all parameters trainable. @internal */
+export function unfrozen(native: NativeModel): NativeModel {
+  const frozen = constant('flag', 'frozen');
+  return { ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) };
+}
+
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {
-    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false, job.record ?? 0);
+    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false, job.record ?? 0, job.recall);
   } catch (error) {
     throw translate(error, job.kind);
   }
@@ -155,15 +168,17 @@ export class ModelCore {
     this.steps = 0;
   }
 
-  /** Another description or recipe; parameters of the same name and shape are kept, training state starts anew. */
-  rebuild(native: NativeModel, recipe: NativeRecipe | null): void {
+  /** Another description or recipe; parameters of the same name and shape are kept but for those of node `anew`, training state starts anew. */
+  rebuild(native: NativeModel, recipe: NativeRecipe | null, anew?: string): void {
     const net = ModelCore.open(native, recipe, this.threadCount);
     try {
       guard('model', () => net.init());
       if (!this.fresh) {
         const flags = constant('blob', 'weights');
         const bytes = guard('model', () => this.net.save(flags, []));
+        const initial = guard('model', () => net.tensors()).flatMap(({ name }, i) => (nodeOf(name) === anew ? [{ i, values: net.readTensor(i) }] : []));
         guard('model', () => net.load(bytes, flags | constant('blob', 'partial')));
+        guard('model', () => initial.forEach(({ i, values }) => net.writeTensor(i, new Uint8Array(values))));
       }
     } catch (error) {
       net.close();

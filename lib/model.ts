@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
-import { writeFileAtomic } from './file';
+import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
-import { planOf, type LossName, type ModelJson } from './graph';
-import { fill, importModel, type ImportOptions } from './import';
+import { onDevice, planOf, type LossName, type ModelJson } from './graph';
+import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson, isCoreSection } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection, nodeOf, unfrozen } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
@@ -87,20 +86,17 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, or `.tflite` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, or one of another framework (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
   static async load(path: string, options: ImportOptions = {}): Promise<Model> {
-    let bytes: Uint8Array;
+    const bytes = await readBytes(path);
+    const beside = options.weights === undefined ? weightsBeside(path, bytes) : undefined;
+    const weights = beside === undefined ? options.weights : await readBytes(beside);
     try {
-      bytes = await readFile(path);
-    } catch (cause) {
-      throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
-    }
-    try {
-      return Model.fromBytes(bytes, options);
+      return Model.fromBytes(bytes, { ...options, ...(weights && { weights }) });
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
@@ -108,7 +104,7 @@ export class Model {
   }
 
   /**
-   * A model from the bytes of a model file, `.tpm` or `.tflite`; they are not trusted. One out of a `.tflite` takes its inputs in the units
+   * A model from the bytes of a model file, `.tpm`, `.tflite` or `.safetensors`; they are not trusted. One out of a `.tflite` takes its inputs in the units
    * that it was trained with: its `meta.normalization` leaves data as they are.
    *
    * @param options of `.tflite` files
@@ -237,8 +233,7 @@ export class Model {
   }
 
   /**
-   * Keeps parameters as they are from now on: those of the named nodes, or all but those of the last n weight
-   * layers. Training state starts anew.
+   * Keeps the parameters of the named nodes, or all but those of the last n weight layers, as they are. Training state starts anew.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters), `ERR_TINYPROP_BUSY`
    */
@@ -251,8 +246,14 @@ export class Model {
     this.core.rebuild(native, this.core.recipe);
   }
 
+  /** Lets all parameters train again. Training state starts anew. @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED` */
+  unfreeze(): void {
+    this.core.free('unfreeze');
+    this.core.rebuild(unfrozen(this.core.native), this.core.recipe);
+  }
+
   private checkNames(names: readonly string[]): void {
-    const known = [...new Set(this.tensors().map(({ name }) => name.slice(0, name.lastIndexOf('.'))))];
+    const known = [...new Set(this.tensors().map(({ name }) => nodeOf(name)))];
     const unknown = names.find((name) => !known.includes(name));
     if (unknown === undefined) return;
     const code = this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
@@ -266,7 +267,8 @@ export class Model {
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe);
+    const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, nodeOf(head?.name ?? ''));
   }
 
   /**
@@ -333,23 +335,24 @@ export class Model {
   }
 
   /**
-   * RAM for inference and training, flash and work, exact and the same on every target.
+   * RAM for inference and training, flash and work, exact and the same on every target; `program`: in all.
    *
    * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
    *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false;
-   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`)
+   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`);
+   *   int8Samples: samples are int8 already (a model that begins with `quantize`)
    * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean; int8Samples?: boolean } = {}): PlanReport {
     this.core.use();
-    const { native } = this.core;
+    const native = onDevice(this.core.native, options.int8Samples);
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
       const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
-      return planReport(planOf(native, null, options.frozenInFlash), training, file.length, store);
+      return planReport(planOf(native, null, options.frozenInFlash), training, options.int8Samples === true, file.length, store);
     } finally {
       net.close();
     }
@@ -379,8 +382,7 @@ export class Model {
   /**
    * A copy of a parameter tensor of floats.
    *
-   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats: {@link Model.getTensorData}), `ERR_TINYPROP_BUSY`,
-   *   `ERR_TINYPROP_CLOSED`
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   getTensor(name: string): Float32Array {
     const data = this.getTensorData(name);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
+import { Chain } from './chain';
 import { TinypropError } from './errors';
-import type { LossName, ModelJson, NodeJson } from './graph';
+import type { ModelJson } from './graph';
+import { type Pretrained, readMobilenetV2 } from './import/mobilenet';
+import { mobilenetV2 } from './mobilenet';
 
 /** What the data say about a model whose spec leaves it open. */
 export interface ModelSpecContext {
@@ -28,8 +31,9 @@ export const modelSpecs: readonly {
   { spec: 'cnn1d-har', description: '3 convolutions over time (16, 32, 32) and dense 64; input 128x9 unless the data say otherwise' },
   { spec: 'cnn-kws', description: '4 convolutions 3x3 stride 2 (16, 32, 32, 32) and a dense layer; input 49x10x1 unless the data say otherwise' },
   { spec: 'mobilenetv2:0.35', description: 'MobileNetV2 of that width, batch norm folded; image input, 32x32x3 unless the data say otherwise' },
+  { spec: 'mobilenetv2:0.35,FILE.safetensors', description: 'the same with trained weights, of MCUNet or torchvision; the classifier is new where the classes differ' },
   { spec: 'ae:640-128-8-128-640', description: 'auto-encoder of dense layers, mean squared error' },
-  { spec: 'FILE.json', description: 'a model description, as Model.toJSON() writes it' },
+  { spec: 'FILE.json', description: 'a model description, as Model.toJSON() writes it; or an int8 network of TinyEngine, with FILE.bin beside it (docs/import.md)' },
 ];
 
 /**
@@ -52,7 +56,7 @@ export function parseModelSpec(spec: string, context: ModelSpecContext = {}): Mo
     case 'ae':
       return autoencoder(spec, widths(spec, argument), context);
     case 'mobilenetv2':
-      return mobilenetV2(spec, width(spec, argument), context);
+      return pretrainedSpec(spec, context)?.json ?? mobilenetV2(mobilenetOptions(spec, width(spec, argument), context));
     case 'cnn-mnist':
     case 'cnn-kws':
     case 'cnn1d-har':
@@ -68,10 +72,24 @@ export function parseModelSpec(spec: string, context: ModelSpecContext = {}): Mo
   }
 }
 
-/** MobileNetV2's channel rule: the nearest multiple of 8, never more than 10 % below the wanted number. */
-export function divisibleBy8(channels: number): number {
-  const rounded = Math.max(8, Math.floor((channels + 4) / 8) * 8);
-  return rounded < 0.9 * channels ? rounded + 8 : rounded;
+/**
+ * The description and the weights of a spec that names a file with weights, `mobilenetv2:WIDTH,FILE`; undefined for other specs.
+ *
+ * @throws TinypropError `ERR_TINYPROP_SPEC`, `ERR_TINYPROP_FILE` (cannot be read), `ERR_TINYPROP_SHAPE`, and those of `readMobilenetV2`, naming the file
+ * @internal
+ */
+export function pretrainedSpec(spec: string, context: ModelSpecContext): Pretrained | undefined {
+  const [, argument, path] = /^mobilenetv2:([^,]*),(.*)$/s.exec(spec) ?? [];
+  if (argument === undefined || path === undefined) return undefined;
+  const { width: factor, input } = mobilenetOptions(spec, width(spec, argument), context);
+  const bytes = readModelFile(path);
+  const classes = context.classes ?? context.labels;
+  try {
+    return readMobilenetV2(bytes, { width: factor, input, ...(classes !== undefined && { classes }) });
+  } catch (error) {
+    if (!(error instanceof TinypropError)) throw error;
+    throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ the specs
@@ -111,7 +129,7 @@ function autoencoder(spec: string, units: number[], context: ModelSpecContext): 
 function cnnMnist(spec: string, context: ModelSpecContext): ModelJson {
   const chain = new Chain(rankedInput(spec, [28, 28, 1], 'height x width x channels', context));
   for (const [i, [units, stride]] of ([[8, 1], [16, 2], [32, 2]] as const).entries()) {
-    conv(chain, `conv${i + 1}`, units, 3, stride);
+    chain.conv(`conv${i + 1}`, units, 3, stride);
     chain.add(`relu${i + 1}`, 'relu');
   }
   return headWith64(chain, 4, classesOf(context, 10));
@@ -130,7 +148,7 @@ function cnn1dHar(spec: string, context: ModelSpecContext): ModelJson {
 function cnnKws(spec: string, context: ModelSpecContext): ModelJson {
   const chain = new Chain(rankedInput(spec, [49, 10, 1], 'frames x coefficients x 1', context));
   for (const [i, units] of [16, 32, 32, 32].entries()) {
-    conv(chain, `conv${i + 1}`, units, 3, 2);
+    chain.conv(`conv${i + 1}`, units, 3, 2);
     chain.add(`relu${i + 1}`, 'relu');
   }
   chain.add('flatten', 'flatten');
@@ -138,58 +156,22 @@ function cnnKws(spec: string, context: ModelSpecContext): ModelJson {
   return chain.model('softmaxCrossEntropy');
 }
 
-/** Inverted residual blocks of MobileNetV2 (Sandler 2018, table 2): expansion, channels, repeats, first stride. */
-const mobilenetBlocks = [
-  [1, 16, 1, 1],
-  [6, 24, 2, 2],
-  [6, 32, 3, 2],
-  [6, 64, 4, 2],
-  [6, 96, 3, 1],
-  [6, 160, 3, 2],
-  [6, 320, 1, 1],
-] as const;
-
-function mobilenetV2(spec: string, alpha: number, context: ModelSpecContext): ModelJson {
-  const chain = new Chain(rankedInput(spec, [32, 32, 3], 'height x width x channels', context));
-  let channels = divisibleBy8(32 * alpha);
-  conv(chain, 'stem', channels, 3, 2);
-  chain.add('stem_act', 'relu6');
-  let block = 0;
-  for (const [expansion, base, repeats, firstStride] of mobilenetBlocks) {
-    const units = divisibleBy8(base * alpha);
-    for (let i = 0; i < repeats; i++) {
-      invertedResidual(chain, `block${block++}`, channels, units, expansion, i === 0 ? firstStride : 1);
-      channels = units;
-    }
-  }
-  conv(chain, 'head', divisibleBy8(1280 * Math.max(1, alpha)), 1, 1);
-  chain.add('head_act', 'relu6');
-  chain.add('pool', 'globalAvgPool');
-  chain.add('fc', 'dense', { units: classesOf(context, 10) });
-  return chain.model('softmaxCrossEntropy');
-}
-
-function invertedResidual(chain: Chain, name: string, channels: number, units: number, expansion: number, stride: number): void {
-  const shortcut = chain.last;
-  if (expansion !== 1) {
-    conv(chain, `${name}_expand`, channels * expansion, 1, 1);
-    chain.add(`${name}_expand_act`, 'relu6');
-  }
-  chain.add(`${name}_depthwise`, 'depthwiseConv2d', { multiplier: 1, kernel: [3, 3], stride: [stride, stride], padding: [1, 1, 1, 1] });
-  chain.add(`${name}_depthwise_act`, 'relu6');
-  conv(chain, `${name}_project`, units, 1, 1);
-  if (stride === 1 && channels === units) chain.add(`${name}_add`, 'add', {}, [chain.last, shortcut]);
+function mobilenetOptions(spec: string, factor: number, context: ModelSpecContext): { width: number; input: readonly number[]; classes: number } {
+  return { width: factor, input: rankedInput(spec, [32, 32, 3], 'height x width x channels', context), classes: classesOf(context, 10) };
 }
 
 // ---------------------------------------------------------------------------------------------- a JSON file
 
-function jsonModel(path: string, context: ModelSpecContext): ModelJson {
-  let text: string;
+function readModelFile(path: string): Buffer {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (cause) {
     throw new TinypropError('ERR_TINYPROP_FILE', `model file "${path}" cannot be read: ${(cause as Error).message}`, { path }, cause);
   }
+}
+
+function jsonModel(path: string, context: ModelSpecContext): ModelJson {
+  const text = readModelFile(path).toString('utf8');
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -207,28 +189,6 @@ function jsonModel(path: string, context: ModelSpecContext): ModelJson {
 }
 
 // -------------------------------------------------------------------------------------------------- helpers
-
-/** Builds a chain of nodes; `add` also takes explicit inputs for the one branch a residual block has. */
-class Chain {
-  readonly nodes: NodeJson[] = [];
-  last = 'input';
-
-  constructor(readonly input: readonly number[]) {}
-
-  add(name: string, op: string, attributes: Record<string, unknown> = {}, inputs: string[] = [this.last]): void {
-    this.nodes.push({ name, op, inputs, ...attributes });
-    this.last = name;
-  }
-
-  model(loss: LossName): ModelJson {
-    return { format: 'tinyprop-model', version: 1, input: [...this.input], loss, nodes: this.nodes };
-  }
-}
-
-function conv(chain: Chain, name: string, units: number, kernel: number, stride: number): void {
-  const pad = (kernel - 1) / 2;
-  chain.add(name, 'conv2d', { units, kernel: [kernel, kernel], stride: [stride, stride], padding: [pad, pad, pad, pad] });
-}
 
 function denseStack(chain: Chain, units: number[]): void {
   if (chain.input.length > 1) chain.add('flatten', 'flatten');
@@ -261,7 +221,7 @@ function widths(spec: string, argument: string | undefined): number[] {
 function width(spec: string, argument: string | undefined): number {
   const value = argument === undefined || argument === '' ? NaN : Number(argument);
   if (!(value > 0 && value <= 4)) {
-    throw new TinypropError('ERR_TINYPROP_SPEC', `model "${spec}": expected mobilenetv2:WIDTH with 0 < WIDTH <= 4, for example mobilenetv2:0.35`, { spec });
+    throw new TinypropError('ERR_TINYPROP_SPEC', `model "${spec}": expected mobilenetv2:WIDTH or mobilenetv2:WIDTH,FILE.safetensors with 0 < WIDTH <= 4, for example mobilenetv2:0.35`, { spec });
   }
   return value;
 }

@@ -4,7 +4,6 @@
 #ifndef TINYPROP_TP_LAYER_S8_H
 #define TINYPROP_TP_LAYER_S8_H
 
-#include "../core/tp_rng.h"
 #include "tp_layer_window.h"
 
 /* x >= 0 or not, to the nearest integer, halves away from zero; saturates at 2^30. */
@@ -118,32 +117,28 @@ static bool tp_s8_sane(const tp_plan_node *p, uint32_t t, const uint8_t *bytes) 
     return true;
 }
 
-/* Whole numbers from reals: at random (16 bits a weight, by the number of the step), to the nearest, or with what is left carried on. */
-typedef struct tp_rounding {
-    const tp_step *s;
-    uint32_t node, block; /* eight numbers each */
-    tp_rng_block r;
-    float *carry;
-} tp_rounding;
-
-static float tp_rounding_floor(float t) {
-    float whole = (float)(int32_t)t;
-    return whole > t ? whole - 1.0f : whole;
-}
-
-/* Number i of a row; |x| < 2^30. */
-static float tp_rounding_next(tp_rounding *q, uint32_t i, float x) {
-    if (q->carry != NULL) {
-        float t = x + *q->carry, whole = tp_rounding_floor(t + 0.5f);
-        *q->carry = t - whole;
-        return whole;
+/* norm1 of the weights of a row, in real units. */
+static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row) {
+    const int8_t *w = tp_s8_row(tp_home(s, p), p, row);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < p->row_len; i++) {
+        int32_t q = w[(size_t)i * tp_s8_step(p)];
+        sum += (uint32_t)(q < 0 ? -q : q);
     }
-    if ((q->s->plan->recipe.int8 & TP_INT8_NEAREST) != 0) { return tp_rounding_floor(x + 0.5f); }
-    if (i % 8u == 0) { q->r = tp_rng(q->s->plan->recipe.seed, TP_RNG_ROUND, q->node, q->s->update, q->block + i / 8u); }
-    return tp_rounding_floor(x + (float)(q->r.word[i % 8u / 2u] >> i % 2u * 16u & 0xffffu) * 0x1p-16f);
+    return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
 }
 
-TP_INLINE float tp_limit(float x, float limit) { return x > limit ? limit : x > -limit ? x : -limit; }
+/* Weight and fraction are one number, in 256ths of a step; the weight is the whole step next to it. */
+static void tp_s8_update_fine(int8_t *w, uint32_t step, int8_t *fraction, float c, float decay, const float *g, const tp_rounding *q, uint32_t n) {
+    tp_rng_block random = {{0}};
+    for (uint32_t j = 0; j < n; j++, w += step) {
+        float now = (float)(*w * 256 + fraction[j]), v = now - decay * now + 256.0f * c * g[j];
+        int32_t fine = (int32_t)tp_limit(tp_rounding_next(q, &random, j, tp_limit(v, 0x1p16f)), 127.0f * 256.0f);
+        int32_t whole = (fine + 128) >> 8;
+        *w = (int8_t)whole;
+        fraction[j] = (int8_t)(fine - whole * 256);
+    }
+}
 
 /* w += c g in units of the weight's scale: c = -(lr scale_x) / scale[row], g the sum over x - zero_x; the bias in units of
  * scale_x * scale[o]. */
@@ -151,30 +146,33 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
     const tp_recipe *r = &s->plan->recipe;
     const float *scale = tp_tensor_f32(tp_home(s, p), &p->tensor[2]);
     bool unscaled = (r->int8 & TP_INT8_UNSCALED) != 0;
-    tp_rounding q = {s, (uint32_t)(p - s->plan->node), row * ((p->row_len + 7u) / 8u), {{0}}, NULL};
+    tp_rounding q = {r->seed, s->update, (uint32_t)(p - s->plan->node), row * ((p->row_len + 7u) / 8u), NULL, (r->int8 & TP_INT8_NEAREST) != 0};
     if (row == p->rows) {
         int32_t *b = tp_tensor_s32(tp_home(s, p), &p->tensor[1]);
+        tp_rng_block random = {{0}};
         for (uint32_t o = 0; o < p->rows; o++) {
             float unit = p->xq[0].scale * scale[o];
             float c = unscaled ? -(s->lr_batch * unit) : -(s->lr_batch / unit);
-            float moved = tp_rounding_next(&q, o, tp_limit(c * g[o], 0x1p29f));
-            int64_t sum = (int64_t)b[o] + (int64_t)moved;
+            float moved = tp_rounding_next(&q, &random, o, tp_limit(c * g[o], 0x1p29f));
+            int64_t sum = (int64_t)b[o] + (int32_t)moved;
             b[o] = (int32_t)(sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
         }
         return;
     }
     if ((r->int8 & TP_INT8_RESIDUAL) != 0) { q.carry = (float *)(void *)(s->arena + p->optim) + row; }
-    int8_t *w = tp_s8_row(tp_home(s, p), p, row);
-    uint32_t step = tp_s8_step(p);
     float c = -(s->lr_batch * p->xq[0].scale), decay = s->lr * r->weight_decay;
     c = unscaled ? c * scale[row] : c / scale[row];
-    for (uint32_t j = 0; j < p->row_len; j++, w += step) {
-        float now = (float)*w, v = now - decay * now + c * g[j];
-        *w = (int8_t)tp_limit(tp_rounding_next(&q, j, tp_limit(v, 1000.0f)), 127.0f);
+    int8_t *w = tp_s8_row(tp_home(s, p), p, row);
+    if ((r->int8 & TP_INT8_FRACTION) != 0) {
+        int8_t *fraction = (int8_t *)s->arena + p->optim + (size_t)row * p->row_len;
+        tp_s8_update_fine(w, tp_s8_step(p), fraction, c, decay, g, &q, p->row_len);
+        return;
     }
+    TP_CALL(s->k, sgd_s8)(w, tp_s8_step(p), c, decay, g, &q, p->row_len);
 }
 
 static uint32_t tp_s8_state_words(const tp_plan *plan, const tp_plan_node *p) {
+    if ((plan->recipe.int8 & TP_INT8_FRACTION) != 0) { return (p->rows * p->row_len + 3u) / 4u; }
     return (plan->recipe.int8 & TP_INT8_RESIDUAL) != 0 ? p->rows : 0u;
 }
 

@@ -22,6 +22,18 @@
 #define vi_sum(a) ((int32_t)tp_avx2_sum_of(a))
 #define vi_tree(a) tp_avx2_int_tree(a)
 #define vi_above(a, b) _mm256_cmpgt_epi32((a), (b))
+#define vi_of_u16(p) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define ve_floor(a) _mm256_floor_ps(a)
+
+#define TP_BLOCKS 4
+#define vq __m256i
+#define vq_count(a) _mm256_add_epi32(_mm256_set1_epi32((int)(a)), _mm256_set_epi64x(3, 2, 1, 0))
+#define vq_set1(a) _mm256_set1_epi32((int)(a))
+#define vq_mul(a, b) _mm256_mul_epu32((a), (b))
+#define vq_high(a) _mm256_srli_epi64((a), 32)
+#define vq_xor(a, b, c) _mm256_xor_si256(_mm256_xor_si256((b), (c)), (a))
+#define vq_pair(a, b) _mm256_blend_epi32((a), _mm256_slli_epi64((b), 32), 0xaa)
+#define vq_put(p, a, b) tp_avx2_put_pairs((p), (a), (b))
 
 #define TP_BYTES 32
 #define vb __m256i
@@ -103,6 +115,12 @@ TP_INLINE void tp_avx2_to_s8_pair(int8_t *p, __m256i a, __m256i b, int32_t lo, i
     __m256i s = _mm256_packs_epi32(a, b);
     s = _mm256_min_epi16(_mm256_max_epi16(s, _mm256_set1_epi16((short)lo)), _mm256_set1_epi16((short)hi));
     _mm_storeu_si128((__m128i *)(void *)p, _mm_packs_epi16(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+}
+
+TP_INLINE void tp_avx2_put_pairs(uint16_t *p, __m256i a, __m256i b) {
+    __m256i even = _mm256_unpacklo_epi64(a, b), odd = _mm256_unpackhi_epi64(a, b);
+    vi_store(p, _mm256_permute2x128_si256(even, odd, 0x20));
+    vi_store(p + 16, _mm256_permute2x128_si256(even, odd, 0x31));
 }
 
 TP_INLINE __m256i tp_avx2_int_tree(const __m256i *a) {

@@ -23,6 +23,19 @@
 #define vi_sum(a) _mm512_reduce_add_epi32(a)
 #define vi_tree(a) tp_avx512_int_tree(a) /* of TP_INTS vectors: lane r is the sum of a[r] */
 #define vi_above(a, b) _mm512_cmpgt_epi32_mask((a), (b))
+#define vi_of_u16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define ve_floor(a) _mm512_roundscale_ps((a), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+
+/* TP_BLOCKS 64-bit lanes, of whose factors only the low words count */
+#define TP_BLOCKS 8
+#define vq __m512i
+#define vq_count(a) _mm512_add_epi32(_mm512_set1_epi32((int)(a)), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0)) /* a, a + 1 .. */
+#define vq_set1(a) _mm512_set1_epi32((int)(a))
+#define vq_mul(a, b) _mm512_mul_epu32((a), (b))
+#define vq_high(a) _mm512_srli_epi64((a), 32)
+#define vq_xor(a, b, c) _mm512_ternarylogic_epi64((a), (b), (c), 0x96)
+#define vq_pair(a, b) _mm512_mask_blend_epi32(0xaaaa, (a), _mm512_slli_epi64((b), 32)) /* low words of a, then of b */
+#define vq_put(p, a, b) tp_avx512_put_pairs((p), (a), (b)) /* a lane of a, then one of b */
 
 /* TP_BYTES int8 */
 #define TP_BYTES 64
@@ -103,6 +116,11 @@ TP_INLINE void tp_avx512_to_s8_pair(int8_t *p, __m512i a, __m512i b, int32_t lo,
     __m512i s = _mm512_packs_epi32(a, b);
     s = _mm512_min_epi16(_mm512_max_epi16(s, _mm512_set1_epi16((short)lo)), _mm512_set1_epi16((short)hi));
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi16_epi8(s));
+}
+
+TP_INLINE void tp_avx512_put_pairs(void *p, __m512i a, __m512i b) {
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi64(a, _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0), b));
+    _mm512_storeu_si512((uint8_t *)p + 64, _mm512_permutex2var_epi64(a, _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4), b));
 }
 
 TP_INLINE __m512i tp_avx512_int_tree(const __m512i *a) {

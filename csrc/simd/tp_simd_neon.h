@@ -103,6 +103,8 @@
 #define vf_add_span(acc, j, a) ((acc) = tp_neon_add_quad((acc), (j), (a)))
 #define vf_square_span(acc, j, a) ((acc) = tp_neon_add_square((acc), (j), (a)))
 
+#ifndef TINYPROP_TP_SIMD_NEON_H
+#define TINYPROP_TP_SIMD_NEON_H
 typedef struct tp_neon_pair {
     float32x4_t v[2];
 } tp_neon_pair;
@@ -213,5 +215,6 @@ TP_INLINE tp_neon_pair tp_neon_add_square(tp_neon_pair acc, uint32_t j, float32x
     }
     return acc;
 }
+#endif
 
 #include "tp_simd_neon_s8.h"

@@ -22,6 +22,18 @@
 #define vi_sum(a) vaddvq_s32(a)
 #define vi_tree(a) vpaddq_s32(vpaddq_s32((a)[0], (a)[1]), vpaddq_s32((a)[2], (a)[3]))
 #define vi_above(a, b) vcgtq_s32((a), (b))
+#define vi_of_u16(p) vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p)))
+#define ve_floor(a) vrndmq_f32(a)
+
+#define TP_BLOCKS 2
+#define vq uint64x2_t
+#define vq_count(a) vcombine_u64(vcreate_u64(a), vcreate_u64((a) + 1u))
+#define vq_set1(a) vreinterpretq_u64_u32(vdupq_n_u32(a))
+#define vq_mul(a, b) vmull_u32(vmovn_u64(a), vmovn_u64(b))
+#define vq_high(a) vshrq_n_u64((a), 32)
+#define vq_xor(a, b, c) veorq_u64(veorq_u64((b), (c)), (a))
+#define vq_pair(a, b) vsliq_n_u64((a), (b), 32)
+#define vq_put(p, a, b) (vst1q_u16((p), vreinterpretq_u16_u64(vzip1q_u64((a), (b)))), vst1q_u16((p) + 8, vreinterpretq_u16_u64(vzip2q_u64((a), (b)))))
 
 #define TP_BYTES 16
 #define vb int8x16_t
@@ -66,6 +78,8 @@
 #define vh_channel(v, lane) ((v) * 4u + (lane))
 #define vh_to_s8(p, a, b, lo, hi) tp_neon_to_s8_pair((p), (a), (b), (lo), (hi))
 
+#ifndef TINYPROP_TP_SIMD_NEON_S8_H
+#define TINYPROP_TP_SIMD_NEON_S8_H
 static const int16_t tp_neon_ends[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
 TP_INLINE int32x4_t tp_neon_divide_pot(int32x4_t a, int32x4_t n) {
@@ -87,3 +101,4 @@ TP_INLINE void tp_neon_to_s8_pair(int8_t *p, int32x4_t a, int32x4_t b, int32_t l
     s = vminq_s16(vmaxq_s16(s, vdupq_n_s16((int16_t)lo)), vdupq_n_s16((int16_t)hi));
     vst1_s8(p, vqmovn_s16(s));
 }
+#endif

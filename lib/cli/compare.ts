@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeFileAtomic } from '../file';
 import type { DataSplit } from '../data';
-import { describe } from '../describe';
 import { TinypropError } from '../errors';
+import { isModelFile, pretrainedModel, specNormalization } from '../load';
 import { Model } from '../model';
 import { count, deviation, duration, loss, mean, meanAndSpread, percent, points } from '../report/format';
 import { renderReport, type ReportRun, type ReportSummary } from '../report/index';
-import { parseModelSpec } from '../specs';
+import { parseModelSpec, pretrainedSpec } from '../specs';
 import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
-import { feedSplit, isModelFile } from './model-file';
+import { feedSplit } from './model-file';
+import { originOf } from './origin';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -29,6 +30,7 @@ export interface CompareFlags extends DataFlags, RecipeFlags {
 
 /** One run as printed under `--json`. */
 interface Run extends ReportRun {
+  effortPolicy: number;
   warnings: string[];
 }
 
@@ -52,11 +54,9 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
 /** `start`: the model whose weights every run begins with; without it each begins with those of its seed. */
 async function compareFrom(start: Model | undefined, flags: CompareFlags, context: Context, title: string): CommandResult {
   const { out } = context;
-  const split = await loadForTraining(flags, context, start && readDataMeta(start.meta).normalization);
-  if (start) feedSplit(split, start);
-  const json = start?.toJSON() ?? parseModelSpec(flags.model, specContext(split.train));
-  const weights = start?.toBytes();
-  const open = (): Model => (weights ? Model.fromBytes(weights) : Model.fromJSON(json));
+  const split = await loadForTraining(flags, context, start ? readDataMeta(start.meta).normalization : specNormalization(flags.model));
+  if (start) feedSplit(split, start, out);
+  const open = opener(start, flags.model, split);
   out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, ${flags.seeds} ${flags.seeds === 1 ? 'seed' : 'seeds'}`);
   const runs = await runAll(flags, split, open, context);
   const summary = summarise(flags.methods, runs);
@@ -69,7 +69,7 @@ async function compareFrom(start: Model | undefined, flags: CompareFlags, contex
 }
 
 /** Runs everything, `jobs` at a time; the results come in a fixed order whatever ends first. */
-async function runAll(flags: CompareFlags, split: DataSplit, open: () => Model, context: Context): Promise<Run[]> {
+async function runAll(flags: CompareFlags, split: DataSplit, open: (seed: number) => Model, context: Context): Promise<Run[]> {
   const seeds = Array.from({ length: flags.seeds }, (_, i) => i + 1);
   // Methods change fastest: what slows the machine for a while slows all of them.
   const plan = seeds.flatMap((seed) => flags.methods.map((method) => ({ method, seed })));
@@ -94,11 +94,11 @@ async function runAll(flags: CompareFlags, split: DataSplit, open: () => Model, 
 async function runOne(
   flags: CompareFlags,
   split: DataSplit,
-  open: () => Model,
+  open: (seed: number) => Model,
   { method, seed, prefix }: { method: string; seed: number; prefix: string },
   { out, signal }: Context,
 ): Promise<Run> {
-  const model = open();
+  const model = open(seed);
   const warnings: string[] = [];
   try {
     model.threads = flags.threads;
@@ -118,6 +118,7 @@ async function runOne(
       loss: result.loss,
       effortBackward: result.effortBackward,
       effortTotal: result.effortTotal,
+      effortPolicy: result.effortPolicy,
       trainedFraction: result.trainedFraction,
       rowsWorked: result.rowsWorked,
       seconds: result.seconds,
@@ -146,8 +147,8 @@ function summarise(methods: readonly string[], runs: readonly Run[]): ReportSumm
 }
 
 function publicRun(run: Run): Record<string, unknown> {
-  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, warnings } = run;
-  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
+  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, warnings } = run;
+  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
 }
 
 function publicSummary({ method, accuracyMean, accuracyStd, lossMean, effortBackward, effortTotal, seconds }: ReportSummary): Record<string, unknown> {
@@ -161,9 +162,10 @@ function runLine(run: Run): string {
 
 function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): string {
   const reference = summary.find((s) => s.method === 'full') ?? summary.find((s) => s.method === 'dense');
+  const works = runs.some((run) => run.effortPolicy > 0);
   const columns = [
     { head: 'method' },
-    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', 'samples trained', 'time'].map((head) => ({ head, number: true })),
+    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', ...(works ? ["policy's own"] : []), 'samples trained', 'time'].map((head) => ({ head, number: true })),
   ];
   const rows = summary.map((s) => {
     const own = runs.filter((run) => run.method === s.method);
@@ -176,6 +178,7 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
       percent(s.effortBackward),
       percent(mean(own.map((run) => run.rowsWorked))),
       percent(s.effortTotal),
+      ...(works ? [percent(mean(own.map((run) => run.effortPolicy)))] : []),
       percent(mean(own.map((run) => run.trainedFraction))),
       duration(s.seconds),
     ];
@@ -183,14 +186,23 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
   return textTable(columns, rows);
 }
 
+/** Gives the model that a run with that seed starts from. */
+function opener(start: Model | undefined, spec: string, { train }: DataSplit): (seed: number) => Model {
+  const weights = start?.toBytes();
+  if (weights) return () => Model.fromBytes(weights);
+  const pretrained = pretrainedSpec(spec, specContext(train));
+  if (pretrained) return (seed) => pretrainedModel(pretrained, seed);
+  const json = parseModelSpec(spec, specContext(train));
+  return () => Model.fromJSON(json);
+}
+
 async function writeReport(
   flags: CompareFlags,
   path: string,
-  found: { split: DataSplit; open: () => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
+  found: { split: DataSplit; open: (seed: number) => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
   { out, argv }: Context,
 ): Promise<void> {
-  const { version, sourceId, kernels } = describe();
-  const model = found.open();
+  const model = found.open(1);
   const { parameterCount } = model;
   const { macsForward, macsBackward } = model.plan({ training: true });
   model.close();
@@ -204,8 +216,7 @@ async function writeReport(
     ],
     runs: found.runs,
     summary: found.summary,
-    command: `tinyprop ${argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`)).join(' ')}`,
-    program: `tinyprop ${version}, source ${sourceId.slice(0, 16)}, kernels ${kernels}`,
+    ...originOf(argv),
   });
   await writeFileAtomic(path, Buffer.from(html, 'utf8'));
   out.note(`report: ${path}`);

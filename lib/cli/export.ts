@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
 import { TinypropError } from '../errors';
+import { exportSafetensors } from '../export/safetensors';
 import { exportTflite } from '../export/tflite';
 import { writeFileAtomic } from '../file';
 import { Model } from '../model';
@@ -12,29 +13,36 @@ import { checkWritable } from './writable';
 /** Flags of `export`. */
 export interface ExportFlags {
   model: string;
-  tflite: string;
+  tflite?: string;
   out: string;
 }
 
-/** `export`: trained weights back in the .tflite file that the model came from. */
+/** `export`: trained weights back in the .tflite file that the model came from, or as a file of their own. */
 export async function exportCommand(flags: ExportFlags, { out }: Context): CommandResult {
-  checkWritable('--out', flags.out);
-  let original: Uint8Array;
-  try {
-    original = await readFile(flags.tflite);
-  } catch (cause) {
-    throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${flags.tflite}: ${(cause as Error).message}`, { path: flags.tflite }, cause);
+  const { tflite } = flags;
+  if (tflite === undefined && !/\.safetensors$/i.test(flags.out)) {
+    throw new TinypropError('ERR_TINYPROP_SPEC', `export needs --tflite FILE, the file that the model came from, or an --out that ends in .safetensors; found --out ${flags.out}`);
   }
+  checkWritable('--out', flags.out);
+  const original = tflite === undefined ? undefined : await readOriginal(tflite);
   const model = await Model.load(flags.model);
   try {
-    const patched = named(flags.tflite, () => exportTflite(model, original));
-    const changed = patched.reduce((n, byte, i) => n + Number(byte !== original[i]), 0);
-    await writeFileAtomic(flags.out, patched);
-    out.document({ out: flags.out, bytes: patched.length, changed });
-    out.text(`${flags.out}: ${bytes(patched.length)}, ${count(changed)} of them changed`);
+    const written = original ? named(tflite as string, () => exportTflite(model, original)) : exportSafetensors(model);
+    const changed = original && written.reduce((n, byte, i) => n + Number(byte !== original[i]), 0);
+    await writeFileAtomic(flags.out, written);
+    out.document({ out: flags.out, bytes: written.length, ...(changed !== undefined && { changed }) });
+    out.text(`${flags.out}: ${bytes(written.length)}${changed === undefined ? '' : `, ${count(changed)} of them changed`}`);
     return exitCodes.ok;
   } finally {
     model.close();
+  }
+}
+
+async function readOriginal(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
   }
 }
 

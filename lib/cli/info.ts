@@ -2,12 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { addon, guard } from '../addon';
 import { describe } from '../describe';
+import { isImported } from '../load';
 import { Model } from '../model';
 import { describeRecipe } from '../recipe';
 import { bytes, count } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
-import { isImported } from './model-file';
 import { textTable } from './table';
 
 /** `info`: what this build contains. */
@@ -36,7 +36,7 @@ export async function fileInfoCommand(path: string, { out }: Context): CommandRe
   const model = await Model.load(path);
   try {
     const contents = new Uint8Array(await readFile(path));
-    // A .tflite file has no sections.
+    // A file of another framework has no sections.
     const blob = isImported(path) ? { sections: [], recipe: null, hasState: false } : guard('model file', () => addon().readBlob(contents));
     const tensors = model.tensors();
     const recipe = blob.recipe === null ? null : describeRecipe(blob.recipe);

@@ -182,6 +182,21 @@ describe('weights', () => {
     expect(model.getTensor('dense3.weight').some((w) => w !== 0)).toBe(true);
     await new Trainer(model).fit({ train: toyData(200, { classes: 7 }) }, { epochs: 1 });
     await failure('ERR_TINYPROP_ARG', () => model.replaceHead(0));
+    const trained = model.getTensor('dense3.weight');
+    model.replaceHead(7);
+    expect(model.getTensor('dense3.weight')).not.toEqual(trained);
+    expect(model.getTensor('dense3.bias')).toEqual(new Float32Array(7));
+    expect(model.getTensor('dense1.weight')).not.toEqual(body); // trained meanwhile, and kept
+  });
+
+  it('train again after unfreeze', async () => {
+    const model = toyModel();
+    model.freeze({ allButLast: 1 });
+    model.unfreeze();
+    expect(model.toJSON()).toEqual(toyModel().toJSON());
+    const body = model.getTensor('dense1.weight');
+    await new Trainer(model).fit({ train: data }, { epochs: 1 });
+    expect(model.getTensor('dense1.weight')).not.toEqual(body);
   });
 
   it('fold batch normalisation without changing the outputs', async () => {

@@ -11,7 +11,7 @@ enum { TP_ROOM = 1 << 15 };
 static int8_t tp_x[TP_ROOM], tp_w[TP_ROOM], tp_got[TP_ROOM], tp_want[TP_ROOM];
 static int32_t tp_b[1024], tp_multiplier[1024], tp_shift[1024];
 static float tp_d[TP_ROOM], tp_scale[1024], tp_got_f32[TP_ROOM], tp_want_f32[TP_ROOM];
-static uint32_t tp_scratch[TP_ROOM];
+static uint32_t tp_scratch[4 * TP_ROOM];
 static const tp_kernels *tp_under_test;
 
 /* --- the specification --- */
@@ -193,6 +193,10 @@ static void tp_sums(void) {
         int32_t m[3], s[3];
         tp_fill_requant(m, s, 3, i % TP_KINDS);
         if (i % 4u != 0) { s[2] = -15 - s[2] > -32 ? -15 - s[2] : -31; }
+        if (i % 4u > 1u) { /* as quantisers choose them: one 0, the other right */
+            s[i % 2u] = 0;
+            s[1u - i % 2u] = -(int32_t)tp_random_below(i % 5u + 1u);
+        }
         tp_add_s8 q = {tp_zero_s8(), tp_zero_s8(), tp_zero_s8(), m[0], m[1], m[2], s[0], s[1], s[2]};
         uint32_t n = 1u + tp_random_below(600);
         tp_fill_s8(tp_x, n, i % TP_KINDS);
@@ -240,23 +244,23 @@ static void tp_spec_dw(const tp_conv *g, float *row, const int8_t *x, int32_t ze
 }
 
 static void tp_compare_back(const tp_conv *g, uint32_t i) {
-    uint32_t n_y = g->oh * g->ow * g->c_out, n_x = g->h * g->w * g->c_in, k = g->kh * g->kw * (g->c_in / g->groups);
+    uint32_t n_y = g->oh * g->ow * g->c_out, n_x = g->h * g->w * g->c_in, k = g->kh * g->kw * (g->c_in / g->groups), *room = i % 5u == 4u ? NULL : tp_scratch;
     tp_requant q = tp_operands(g, 2, i);
     for (uint32_t j = 0; j < 2u * n_y; j++) { tp_d[j] = tp_random_below(3) == 0 ? tp_random_kind(i % TP_KINDS) : 0.0f; }
     for (uint32_t o = 0; o < g->c_out; o++) { tp_scale[o] = 0.01f * tp_random_f32(); }
-    if (2u * n_x > TP_ROOM || g->c_out * k > TP_ROOM) { abort(); }
+    if (tp_conv_back_s8_scratch(g) > 4u * TP_ROOM || 2u * n_x > TP_ROOM || g->c_out * k > TP_ROOM) { abort(); }
     for (uint32_t s = 0; s < 2; s++) { tp_spec_dx(g, tp_want_f32 + s * n_x, tp_d + s * n_y, tp_w, tp_scale); }
-    (tp_is_depthwise ? tp_under_test->depthwise_dx_s8 : tp_under_test->conv_dx_s8)(g, 2, tp_got_f32, tp_d, tp_w, tp_scale);
+    (tp_is_depthwise ? tp_under_test->depthwise_dx_s8 : tp_under_test->conv_dx_s8)(g, 2, tp_got_f32, tp_d, tp_w, tp_scale, room);
     TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, 2u * n_x * 4u) == 0, "input error, case %u", i);
     for (uint32_t j = 0; j < g->c_out * k; j++) { tp_want_f32[j] = tp_got_f32[j] = tp_random_f32() + 0.0f; }
     for (uint32_t j = 0; j < 2u * g->c_out; j++) { tp_spec_dw(g, tp_want_f32 + j / 2u * k, tp_x + j % 2u * n_x, q.x_zero, tp_d + j % 2u * n_y, j / 2u); }
     uint32_t split = tp_random_below(g->c_out + 1u);
-    tp_under_test->conv_dw_s8(g, 2, tp_got_f32, tp_x, q.x_zero, tp_d, 0, split);
-    tp_under_test->conv_dw_s8(g, 2, tp_got_f32 + (size_t)split * k, tp_x, q.x_zero, tp_d, split, g->c_out - split);
+    tp_under_test->conv_dw_s8(g, 2, tp_got_f32, tp_x, q.x_zero, tp_d, 0, split, room);
+    tp_under_test->conv_dw_s8(g, 2, tp_got_f32 + (size_t)split * k, tp_x, q.x_zero, tp_d, split, g->c_out - split, room);
     TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, g->c_out * k * 4u) == 0, "weight gradient, case %u", i);
     if (g->h * g->w * g->kh * g->kw == 1u && !tp_is_depthwise) {
         for (uint32_t s = 0; s < 2; s++) { tp_spec_dx(g, tp_want_f32 + s * n_x, tp_d + s * n_y, tp_w, tp_scale); }
-        tp_under_test->dense_dx_s8(tp_got_f32, tp_d, tp_w, tp_scale, g->c_out, g->c_in, 2);
+        tp_under_test->dense_dx_s8(tp_got_f32, tp_d, tp_w, tp_scale, g->c_out, g->c_in, 2, room);
         TP_CHECKF(memcmp(tp_got_f32, tp_want_f32, 2u * n_x * 4u) == 0, "dense input error, case %u", i);
     }
 }
@@ -272,13 +276,53 @@ static void tp_back(void) {
     }
 }
 
+/* --- updates --- */
+
+/* Number i of the row, 16 bits: Philox4x32-10 from its paper. */
+static uint32_t tp_spec_random(const tp_rounding *q, uint32_t i) {
+    uint32_t x[4] = {q->block + i / 8u, (uint32_t)q->update, (uint32_t)(q->update >> 32), 4u << 24 | q->node}, key[2] = {(uint32_t)q->seed, (uint32_t)(q->seed >> 32)};
+    for (uint32_t round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xd2511f53u * x[0], b = (uint64_t)0xcd9e8d57u * x[2];
+        uint32_t next[4] = {(uint32_t)(b >> 32) ^ x[1] ^ key[0], (uint32_t)b, (uint32_t)(a >> 32) ^ x[3] ^ key[1], (uint32_t)a};
+        memcpy(x, next, sizeof x);
+        key[0] += 0x9e3779b9u, key[1] += 0xbb67ae85u;
+    }
+    uint16_t half[8];
+    memcpy(half, x, sizeof half);
+    return half[i % 8u];
+}
+
+static void tp_updates(void) {
+    tp_random_state = 10;
+    for (uint32_t i = 0; i < 300; i++) {
+        uint32_t n = 1u + tp_random_below(i % 4u == 0 ? 700u : 70u), step = i % 3u == 0 ? 1u + tp_random_below(7) : 1u;
+        float carry = 0.25f, left = carry, c = 0.01f * tp_random_f32(), decay = i % 2u == 0 ? 0.0f : 0.03125f;
+        tp_rounding q = {(uint64_t)tp_random() << 32 | tp_random(), (uint64_t)(i % 7u) << 32 | tp_random(), i, i * 1000u, i % 5u == 3u ? &carry : NULL, i % 5u == 4u};
+        tp_fill_s8(tp_w, n * step, i % TP_KINDS);
+        memcpy(tp_got, tp_w, n * step);
+        memcpy(tp_want, tp_w, n * step);
+        for (uint32_t j = 0; j < n; j++) { tp_d[j] = tp_random_f32() * (j % 3u == 0 ? 1e4f : 30.0f); }
+        for (uint32_t j = 0; j < n; j++) {
+            float w = (float)tp_w[j * step], lost = decay * w, kept = w - lost, moved = c * tp_d[j], v = kept + moved;
+            float u = q.carry != NULL || q.nearest ? 0.5f : (float)tp_spec_random(&q, j) / 65536.0f, x = q.carry != NULL ? v + left : v, t = x + u;
+            int64_t whole = (int64_t)t;
+            whole -= (float)whole > t ? 1 : 0;
+            left = x - (float)whole;
+            tp_want[j * step] = (int8_t)(whole > 127 ? 127 : whole < -127 ? -127 : whole);
+        }
+        tp_under_test->sgd_s8(tp_got, step, c, decay, tp_d, &q, n);
+        TP_CHECKF(memcmp(tp_got, tp_want, n * step) == 0, "case %u: %u weights, %u apart", i, n, step);
+        TP_CHECKF(q.carry == NULL || memcmp(&carry, &left, 4) == 0, "case %u: %a is left, not %a", i, (double)carry, (double)left);
+    }
+}
+
 /* An argument: that instruction set alone. */
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
     } tests[] = {{"tp_dense", tp_dense}, {"tp_convolutions", tp_convolutions}, {"tp_depthwise", tp_depthwise}, {"tp_elements", tp_elements},
-                 {"tp_sums", tp_sums}, {"tp_back", tp_back}};
+                 {"tp_sums", tp_sums}, {"tp_back", tp_back}, {"tp_updates", tp_updates}};
     bool usable = false;
     TP_RUN(tp_requantisation);
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
