@@ -10,6 +10,7 @@ import { writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { planOf, type LossName, type ModelJson } from './graph';
 import { fill, importModel, type ImportOptions } from './import';
+import { widen } from './head';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
@@ -38,7 +39,6 @@ export interface SaveOptions {
 export class Model {
   /** @internal */
   readonly core: ModelCore;
-
   /**
    * Free JSON beside the weights, saved in the section META: class names, normalisation, kind of data.
    * Only JSON values; keys are sorted when written.
@@ -265,14 +265,15 @@ export class Model {
   }
 
   /**
-   * Gives the last weight layer another number of outputs; its weights are initialised anew, all others stay.
+   * Gives the last weight layer another number of outputs; its weights are initialised anew (int8: with room to grow), all others stay.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_BUSY`
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, nodeOf(head?.name ?? ''));
+    const head = nodeOf(this.tensors().findLast(({ name }) => name.endsWith('.weight'))?.name ?? ''); // norms have no weight
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, head);
+    if (!this.core.fresh) widen(this, head);
   }
 
   /**
