@@ -39,6 +39,7 @@ export interface SaveOptions {
 export class Model {
   /** @internal */
   readonly core: ModelCore;
+
   /**
    * Free JSON beside the weights, saved in the section META: class names, normalisation, kind of data.
    * Only JSON values; keys are sorted when written.
@@ -415,10 +416,7 @@ export class Model {
     const expected = arrays[info.dtype];
     if (!(values instanceof expected)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a ${expected.name}`);
     if (values.length !== info.size) {
-      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, {
-        expected: info.size,
-        found: values.length,
-      });
+      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, { expected: info.size, found: values.length });
     }
     const bad = values.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) throw new TinypropError('ERR_TINYPROP_DATA', `setTensor "${name}": value ${bad} is ${values[bad]}`, { index: bad });
