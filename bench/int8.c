@@ -113,7 +113,7 @@ static job job_of(const shape *s) {
     j.x_f32 = bench_take(4u * j.n * j.n_x), j.y_f32 = bench_take(4u * j.n * j.n_y), j.w_f32 = bench_take(4u * j.n_w), j.b_f32 = bench_take(4u * c_out);
     j.b = bench_take(4u * c_out), j.multiplier = bench_take(4u * c_out), j.shift = bench_take(4u * c_out), j.scale = bench_take(4u * c_out);
     j.d = bench_take(4u * j.n * j.n_y), j.dx = bench_take(4u * j.n * j.n_x), j.grad = bench_take(4u * j.n_w);
-    j.scratch = bench_take(4u * tp_conv_s8_scratch(&j.g)), j.scratch_f32 = bench_take(4u * tp_conv_scratch(&j.g));
+    j.scratch = bench_take(4u * tp_max_u32(tp_conv_s8_scratch(&j.g), tp_conv_back_s8_scratch(&j.g))), j.scratch_f32 = bench_take(4u * tp_conv_scratch(&j.g));
     fill(j.x, j.x_f32, j.n * j.n_x, 1);
     fill(j.w, j.w_f32, j.n_w, 2);
     for (uint32_t o = 0; o < c_out; o++) {
@@ -147,15 +147,43 @@ static void forward_f32(void *user) {
 static void errors(void *user) {
     job *j = user;
     if (j->dense) {
-        j->k->dense_dx_s8(j->dx, j->d, j->w, j->scale, j->g.c_out, j->g.c_in, j->n);
+        j->k->dense_dx_s8(j->dx, j->d, j->w, j->scale, j->g.c_out, j->g.c_in, j->n, j->scratch);
     } else {
-        (j->depthwise ? j->k->depthwise_dx_s8 : j->k->conv_dx_s8)(&j->g, j->n, j->dx, j->d, j->w, j->scale);
+        (j->depthwise ? j->k->depthwise_dx_s8 : j->k->conv_dx_s8)(&j->g, j->n, j->dx, j->d, j->w, j->scale, j->scratch);
+    }
+}
+
+static void errors_f32(void *user) {
+    job *j = user;
+    if (j->dense) {
+        j->k->dense_dx_f32(j->dx, j->d, j->w_f32, j->g.c_out, j->g.c_in, j->n, false);
+    } else {
+        j->k->conv_dx_f32(&j->g, j->n, j->dx, j->d, j->w_f32, false, j->scratch_f32);
     }
 }
 
 static void gradient(void *user) {
     job *j = user;
-    j->k->conv_dw_s8(&j->g, j->n, j->grad, j->x, -128, j->d, 0, j->g.c_out);
+    j->k->conv_dw_s8(&j->g, j->n, j->grad, j->x, -128, j->d, 0, j->g.c_out, j->scratch);
+}
+
+static void gradient_f32(void *user) {
+    job *j = user;
+    if (j->dense) {
+        j->k->dense_dw_f32(j->grad, NULL, 0.0f, j->x_f32, j->d, j->g.c_out, j->g.c_in, j->n, 0, j->g.c_out, false);
+    } else {
+        j->k->conv_dw_f32(&j->g, j->n, j->grad, NULL, 0.0f, j->x_f32, j->d, 0, j->g.c_out, false, j->scratch_f32);
+    }
+}
+
+/* All rows; depthwise weights lie a channel apart. */
+static void update(void *user) {
+    job *j = user;
+    uint32_t row = j->n_w / j->g.c_out, step = j->depthwise ? j->g.c_out : 1u;
+    tp_rounding q = {1, 2, 3, 0, NULL, false};
+    for (uint32_t o = 0; o < j->g.c_out; o++, q.block += (row + 7u) / 8u) {
+        j->k->sgd_s8(j->w + (step == 1u ? o * row : o), step, 0.01f, 0.0f, j->grad + o * row, &q, row);
+    }
 }
 
 static void sparsify(job *j, uint32_t percent) {
@@ -186,15 +214,18 @@ int main(int argc, char **argv) {
         for (uint32_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
             job j = job_of(&shapes[i]);
             j.k = k;
-            double macs = (double)j.n * j.n_y * ((double)j.n_w / j.g.c_out), us = median_us(forward, &j, &o), f32 = median_us(forward_f32, &j, &o), back[2], dw[2];
+            double macs = (double)j.n * j.n_y * ((double)j.n_w / j.g.c_out), us = median_us(forward, &j, &o), f32 = median_us(forward_f32, &j, &o);
+            double dx[2], dw[2], dx_f32[2], dw_f32[2];
             for (uint32_t s = 0; s < 2; s++) {
                 sparsify(&j, s == 0 ? 100 : 10);
-                back[s] = median_us(errors, &j, &o);
+                dx[s] = median_us(errors, &j, &o);
+                dx_f32[s] = median_us(errors_f32, &j, &o);
                 dw[s] = median_us(gradient, &j, &o);
+                dw_f32[s] = median_us(gradient_f32, &j, &o);
             }
             printf("{\"kind\":\"int8\",\"isa\":\"%s\",\"shape\":\"%s\",\"us\":%.3f,\"gmacs\":%.2f,\"peak\":%.1f,\"f32Us\":%.3f,\"dxUs\":%.3f,\"dx10Us\":%.3f,"
-                   "\"dwUs\":%.3f,\"dw10Us\":%.3f}\n",
-                   k->name, shapes[i].name, us, macs / us * 1e-3, peak, f32, back[0], back[1], dw[0], dw[1]);
+                   "\"dwUs\":%.3f,\"dw10Us\":%.3f,\"dxF32Us\":%.3f,\"dx10F32Us\":%.3f,\"dwF32Us\":%.3f,\"dw10F32Us\":%.3f,\"updateUs\":%.3f}\n",
+                   k->name, shapes[i].name, us, macs / us * 1e-3, peak, f32, dx[0], dx[1], dw[0], dw[1], dx_f32[0], dx_f32[1], dw_f32[0], dw_f32[1], median_us(update, &j, &o));
             fflush(stdout);
         }
     }

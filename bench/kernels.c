@@ -21,7 +21,7 @@ typedef struct probe {
     double median;
 } probe;
 
-enum { PROBES = 16 };
+enum { PROBES = 24 };
 
 static void probe_add(probe *probes, uint32_t *n, void (*call)(void *), void *user) {
     if (*n == PROBES) { bench_fail("too many probes"); }
@@ -45,22 +45,34 @@ static void print_start(const options *o, const char *kind) { printf("{\"kind\":
 
 /* --- a dense layer, batch 1: kept rows against all rows, and the forward pass beside them --- */
 
+/* Three ways to look at it: the layer's pass, the kernel by itself, and the pass with the choice of its rows. */
 static void dense_batch_one(const options *o, uint32_t n) {
     static probe probes[PROBES];
     layer_shape shape = {"dense", 0, n, n, 0, 0};
-    layer_bench *l[SHARES];
+    layer_bench *l[SHARES], *all[SHARES];
     uint32_t count = 0;
     for (uint32_t i = 0; i < SHARES; i++) {
         l[i] = layer_open(&shape, 1, shares[i], false, false, o->kernels);
-        probe_add(probes, &count, layer_backward, l[i]);
+        all[i] = layer_open(&shape, 1, 1.0, false, false, o->kernels);
+        all[i]->keep = l[i]->keep;
     }
+    for (uint32_t i = 0; i < SHARES; i++) { probe_add(probes, &count, layer_backward, l[i]); }
+    for (uint32_t i = 0; i < SHARES; i++) { probe_add(probes, &count, layer_rows, l[i]); }
+    for (uint32_t i = 0; i < SHARES; i++) { probe_add(probes, &count, layer_choose_backward, all[i]); }
     probe_add(probes, &count, layer_forward, l[0]);
+    probe_add(probes, &count, layer_copy, all[0]);
     probe_run(probes, count, o);
+    const probe *rows = probes + SHARES, *chosen = rows + SHARES;
+    double forward = chosen[SHARES].median, copy = chosen[SHARES + 1].median;
     for (uint32_t i = 0; i < SHARES; i++) {
+        double choosing = chosen[i].median - copy;
         print_start(o, "dense");
-        printf(",\"size\":%u,\"batch\":1,\"share\":%g,\"us\":%.4f,\"speedUp\":%.3f,\"ideal\":%.2f,\"forwardUs\":%.4f}\n", n, shares[i], probes[i].median,
-               probes[0].median / probes[i].median, (double)n / layer_keep(n, shares[i]), probes[SHARES].median);
+        printf(",\"size\":%u,\"batch\":1,\"share\":%g,\"us\":%.4f,\"speedUp\":%.3f,\"ideal\":%.2f,\"forwardUs\":%.4f", n, shares[i], probes[i].median,
+               probes[0].median / probes[i].median, (double)n / layer_keep(n, shares[i]), forward);
+        printf(",\"kernelUs\":%.4f,\"kernelSpeedUp\":%.3f,\"chosenUs\":%.4f,\"chosenSpeedUp\":%.3f}\n", rows[i].median, rows[0].median / rows[i].median, choosing,
+               probes[0].median / choosing);
         layer_close(l[i]);
+        layer_close(all[i]);
     }
     fflush(stdout);
 }

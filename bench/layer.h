@@ -20,7 +20,8 @@ typedef struct layer_bench {
     tp_step step;
     bool zeros; /* as the policy `dense`: zero errors are worked on too */
     uint32_t batch, next;
-    float *x, *out, *d[LAYER_SETS];
+    float *x, *out, *d[LAYER_SETS], *chosen;
+    uint32_t keep; /* of the elements of a set */
 } layer_bench;
 
 static const tp_plan_node *layer_node(const layer_bench *l) { return &l->b.plan->node[l->b.plan->n_nodes - 1u]; }
@@ -60,7 +61,7 @@ static void layer_errors(layer_bench *l, double share, bool channels) {
 static tp_step layer_step(const layer_bench *l) {
     tp_step s;
     tp_step_open(&s, &l->b.net);
-    s.x = l->x;
+    s.x = (const uint8_t *)l->x;
     s.training = true;
     s.batch_one = l->batch == 1;
     s.lr = 1e-30f; /* weights stay as they are */
@@ -94,6 +95,8 @@ static layer_bench *layer_open(const layer_shape *shape, uint32_t batch, double 
     l->out = bench_take(sizeof(float) * batch * plan->n_out);
     for (uint32_t i = 0; i < batch * plan->n_in; i++) { l->x[i] = bench_normal(1, i); }
     for (uint32_t i = 0; i < LAYER_SETS; i++) { l->d[i] = bench_take(sizeof(float) * batch * plan->n_out); }
+    l->chosen = bench_take(sizeof(float) * batch * plan->n_out);
+    l->keep = layer_keep(plan->n_out, share);
     layer_errors(l, share, channels);
     tp_batch all = {l->x, NULL, l->out, batch};
     bench_check(tp_eval_step(&l->b.net, &all, NULL, NULL), "layer"); /* activations */
@@ -106,6 +109,7 @@ static void layer_close(layer_bench *l) {
     for (uint32_t i = 0; i < LAYER_SETS; i++) { free(l->d[i]); }
     free(l->x);
     free(l->out);
+    free(l->chosen);
     free(l);
 }
 
@@ -123,6 +127,14 @@ static void layer_backward(void *user) {
     layer_pass(&a, l);
     tp_backward_node(&l->step, layer_node(l), &a, true);
     if (l->batch > 1) { tp_update_batch(&l->step, true); }
+}
+
+/* The kernel of a dense layer by itself. */
+static void layer_rows(void *user) {
+    layer_bench *l = user;
+    const tp_plan_node *p = layer_node(l);
+    float *w = tp_tensor_f32(tp_home(&l->step, p), &p->tensor[0]);
+    TP_CALL(l->step.k, dense_sgd_f32)(l->out, w, l->x, l->d[l->next++ % LAYER_SETS], l->step.lr, p->rows, p->row_len, l->zeros);
 }
 
 static void layer_input_errors(void *user) {
@@ -149,6 +161,22 @@ static void layer_forward(void *user) {
 
 /* The k largest of n, as the core chooses the rows of a layer with n outputs; the others become 0. */
 static void layer_select(const layer_bench *l, float *d, uint32_t keep) { tp_select_rows(&l->step, layer_node(l), d, keep, NULL); }
+
+/* Errors none of which is zero, copied, and of them the rows that are kept, chosen: one sample. */
+static void layer_copy(void *user) {
+    layer_bench *l = user;
+    memcpy(l->chosen, l->d[l->next++ % LAYER_SETS], sizeof(float) * layer_node(l)->n_out);
+}
+
+static void layer_choose_backward(void *user) {
+    layer_bench *l = user;
+    tp_pass a;
+    layer_pass(&a, l);
+    memcpy(l->chosen, a.d, sizeof(float) * layer_node(l)->n_out);
+    a.d = l->chosen;
+    layer_select(l, a.d, l->keep);
+    tp_backward_node(&l->step, layer_node(l), &a, true);
+}
 
 /* A tenth of a set of errors; in the set itself, which has then fewer. */
 static void layer_choose_tenth(void *user) {

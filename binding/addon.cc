@@ -46,6 +46,11 @@ constexpr Constant kConstants[] = {
     {"max", "fixed", TP_MAX_FIXED},
     {"max", "analytic", TP_MAX_ANALYTIC},
     {"max", "auto", TP_MAX_AUTO},
+    {"bias", "rows", TP_BIAS_ROWS},
+    {"bias", "all", TP_BIAS_ALL},
+    {"bias", "none", TP_BIAS_NONE},
+    {"steer", "samples", TP_STEER_SAMPLES},
+    {"steer", "effort", TP_STEER_EFFORT},
     {"schedule", "constant", TP_SCHEDULE_CONSTANT},
     {"schedule", "cosine", TP_SCHEDULE_COSINE},
     {"schedule", "step", TP_SCHEDULE_STEP},
@@ -58,7 +63,10 @@ constexpr Constant kConstants[] = {
     {"job", "predict", Job::kPredict},
     {"job", "forward", Job::kForward},
     {"job", "together", Job::kTogether},
+    {"size", "net", sizeof(tp_net)},
     {"limit", "nameBytes", TP_NAME_BYTES - 1},
+    {"limit", "history", TP_MAX_HISTORY},
+    {"limit", "revisit", TP_MAX_REVISIT},
     {"limit", "threads", TP_MAX_THREADS},
     {"limit", "nodes", TP_MAX_NODES},
     {"limit", "layers", TP_MAX_LAYERS},
@@ -131,6 +139,15 @@ Napi::Value MakeAndWritePlan(const Napi::CallbackInfo &info) {
     const tp_plan_options options = {1, 1, 0, info[2].ToBoolean() ? 1u : 0u};
     const PlanData plan = MakePlan(info.Env(), info[0], info[1], &options);
     return WritePlan(info.Env(), *PlanOf(plan));
+}
+
+// planBytes(model, recipe): the plan of a device, whose flash keeps what does not train; the bytes it has on every machine
+Napi::Value PlanBytes(const Napi::CallbackInfo &info) {
+    const tp_plan_options options = {1, 1, 0, 1};
+    const PlanData plan = MakePlan(info.Env(), info[0], info[1], &options);
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), PlanOf(plan)->bytes);
+    std::memcpy(bytes.Data(), plan.data(), bytes.ByteLength());
+    return bytes;
 }
 
 // storeBytes(model, recipe | null, progSize): what a commit of tp_store programs, with a recipe the training state too; 0: too large
@@ -206,6 +223,7 @@ Napi::Object Module(Napi::Env env, Napi::Object exports) {
     exports.Set("recipeDefault", Napi::Function::New(env, RecipeDefault, "recipeDefault"));
     exports.Set("recipePreset", Napi::Function::New(env, RecipePreset, "recipePreset"));
     exports.Set("planOf", Napi::Function::New(env, MakeAndWritePlan, "planOf"));
+    exports.Set("planBytes", Napi::Function::New(env, PlanBytes, "planBytes"));
     exports.Set("storeBytes", Napi::Function::New(env, StoreBytes, "storeBytes"));
     exports.Set("editModel", Napi::Function::New(env, EditModel, "editModel"));
     exports.Set("shuffle", Napi::Function::New(env, Shuffle, "shuffle"));

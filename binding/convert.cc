@@ -36,7 +36,11 @@ constexpr Field kRecipe[] = {
     RECIPE("dMin", kF32, policy_params.d_min), RECIPE("dMax", kF32, policy_params.d_max),
     RECIPE("tau", kF32, policy_params.tau), RECIPE("beta", kF32, policy_params.beta),
     RECIPE("alphaMode", kU32, policy_params.alpha_mode), RECIPE("alphaDecay", kF32, policy_params.alpha_decay),
-    RECIPE("alphaFixed", kF32, policy_params.alpha_fixed),
+    RECIPE("alphaFixed", kF32, policy_params.alpha_fixed), RECIPE("rate", kF32, policy_params.rate),
+    RECIPE("steer", kU32, policy_params.steer), RECIPE("gain", kF32, policy_params.gain),
+    RECIPE("history", kU32, policy_params.history), RECIPE("stale", kU32, policy_params.stale),
+    RECIPE("weightShare", kF32, policy_params.weight_share), RECIPE("deltaShare", kF32, policy_params.delta_share),
+    RECIPE("revisit", kU32, policy_params.revisit),
 };
 
 #define PLAN(name, kind, member) FIELD(name, kind, tp_plan, member)
@@ -53,7 +57,8 @@ constexpr Field kPlan[] = {
 constexpr Field kPlanNode[] = {
     FIELDS("in", kU32, tp_plan_node, in, 4), FIELDS("out", kU32, tp_plan_node, out, 4), PLAN_NODE("outputs", n_out),
     PLAN_NODE("scratchBytes", scratch), PLAN_NODE("layer", layer), PLAN_NODE("select", select),
-    PLAN_NODE("selectable", n_select), PLAN_NODE("trainable", trainable), PLAN_NODE("macsForward", macs_forward),
+    PLAN_NODE("selectable", n_select), PLAN_NODE("trainable", trainable),
+    PLAN_NODE("needsDx", needs_dx[0]), PLAN_NODE("rows", rows), PLAN_NODE("rowLength", row_len), PLAN_NODE("macsRow", macs_row), PLAN_NODE("macsForward", macs_forward),
     PLAN_NODE("macsDw", macs_dw), PLAN_NODE("macsDx", macs_dx),
 };
 // clang-format on
@@ -136,7 +141,7 @@ void ReadModel(Napi::Env env, Napi::Value value, ModelData *out) {
     ReadFields(object, &out->model, kModel, sizeof kModel / sizeof kModel[0]);
     out->model.nodes = out->nodes.data();
     out->model.n_nodes = nodes.Length();
-    out->model.input_dtype = TP_F32;
+    out->model.input_dtype = object.Get("int8Input").ToBoolean() ? TP_S8 : TP_F32; // of devices; here all samples are floats
 }
 
 Napi::Object WriteModel(Napi::Env env, const tp_model &model) {

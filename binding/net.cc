@@ -11,6 +11,7 @@ Napi::Function Net::Define(Napi::Env env) {
                         InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"),
                         InstanceMethod<&Net::Step>("step"),
                         InstanceMethod<&Net::Log>("log"),
+                        InstanceMethod<&Net::Mask>("mask"),
                         InstanceMethod<&Net::Run>("run"),
                         InstanceMethod<&Net::RunNow>("runNow"),
                         InstanceMethod<&Net::Tensors>("tensors"),
@@ -145,13 +146,26 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     return env.Undefined();
 }
 
+// mask(layer, rows: Uint8Array | null, bias): one byte a row, 0: it does not train; null: all train
+Napi::Value Net::Mask(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    const tp_plan *plan = Claim(env);
+    const uint32_t layer = GetU32(env, info[0], "layer");
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) rows = plan->node[i].layer == layer ? plan->node[i].rows : rows;
+    const uint8_t *bytes = info[1].IsNull() ? nullptr : GetView<uint8_t>(env, info[1], "rows", rows).data;
+    Check(env, tp_net_mask(&net_, layer, bytes, GetU32(env, info[2], "bias")), "mask");
+    return env.Undefined();
+}
+
 static Napi::Value WriteLog(Napi::Env env, const std::vector<uint8_t> &log) {
     Napi::Uint8Array bytes = Napi::Uint8Array::New(env, log.size());
     if (!log.empty()) std::memcpy(bytes.Data(), log.data(), log.size());
     return bytes;
 }
 
-// run(kind, x, labels | targets | null, order, from, to, keepOutputs, record?): the samples order[from .. to), in that order
+// run(kind, x, labels | targets | null, order, from, to, keepOutputs, record?, recall?: {visits?: Uint8Array, losses?: Float32Array,
+// passed?: number}): the samples order[from .. to), in that order
 void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
     Napi::Env env = info.Env();
     const tp_plan *plan = Claim(env);
@@ -177,6 +191,12 @@ void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
     job->keep_outputs = info[6].ToBoolean();
     job->log_flags = info[7].IsUndefined() ? 0 : GetU32(env, info[7], "record");
     if (job->log_flags > TP_LOG_SAMPLES) ThrowArg(env, "record: unknown");
+    if (job->kind != Job::kTrain || info[8].IsUndefined()) return;
+    Napi::Object recall = GetObject(env, info[8], "recall");
+    const Napi::Value visits = recall.Get("visits"), losses = recall.Get("losses"), passed = recall.Get("passed");
+    if (!visits.IsUndefined()) job->visits = GetView<uint8_t>(env, visits, "visits", n).data;
+    if (!losses.IsUndefined()) job->losses = GetView<float>(env, losses, "losses", n).data;
+    if (!passed.IsUndefined()) job->passed = GetU32(env, passed, "passed");
 }
 
 Napi::Value Net::Run(const Napi::CallbackInfo &info) {
@@ -188,6 +208,7 @@ Napi::Value Net::Run(const Napi::CallbackInfo &info) {
     Napi::Object keep = Napi::Object::New(env);
     keep.Set("x", info[1]);
     keep.Set("y", info[2]);
+    keep.Set("recall", info[8]);
     keep.Set("net", info.This());
     auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(keep));
     kept->SuppressDestruct();
@@ -220,7 +241,8 @@ Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
     }
     const tp_totals &t = job.totals;
     const uint64_t sums[] = {t.samples, t.trained, t.correct,     t.steps,    t.macs_forward,
-                             t.macs_dw, t.macs_dx, t.macs_worked, t.selected, t.macs_dense_backward};
+                             t.macs_dw, t.macs_dx, t.macs_worked, t.selected, t.macs_dense_backward,
+                             t.passed,  t.macs_dense_forward, t.macs_policy};
     const size_t n_sums = sizeof sums / sizeof sums[0];
     Napi::Float64Array totals = Napi::Float64Array::New(env, n_sums + 1 + job.layers.size());
     for (size_t i = 0; i < n_sums; i++) totals[i] = static_cast<double>(sums[i]);

@@ -30,6 +30,7 @@ class Net : public Napi::ObjectWrap<Net> {
     Napi::Value Plan(const Napi::CallbackInfo &info);
     Napi::Value Recipe(const Napi::CallbackInfo &info);
     Napi::Value Progress(const Napi::CallbackInfo &info);
+    Napi::Value Mask(const Napi::CallbackInfo &info);
     Napi::Value Log(const Napi::CallbackInfo &info);
     Napi::Value SetTrace(const Napi::CallbackInfo &info);
     Napi::Value CopyParamsFrom(const Napi::CallbackInfo &info);

@@ -38,34 +38,40 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     const uint32_t size = std::min(kind == kTrain ? plan->recipe.batch : kTogether, count);
     const bool gather = size > 1;
     std::vector<float> xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
-    std::vector<uint32_t> labels(size);
+    std::vector<uint32_t> labels(size), rows(size + 1);
     std::vector<uint64_t> record(tp_stats_bytes(plan) / 8 + 1);
     tp_stats *stats = reinterpret_cast<tp_stats *>(record.data());
     layers.assign(plan->n_layers * kLayerSums, 0.0);
     if (keep_outputs) outputs.assign(count * n_out, 0.0f);
 
-    while (done < count && !stop.load(std::memory_order_relaxed)) {
-        const uint32_t n = count - done < size ? count - done : size;
-        const uint32_t *at = &order[done];
+    while ((done < count || passed > 0) && !stop.load(std::memory_order_relaxed)) {
+        const uint32_t seen = count - done < size ? count - done : size, unseen = passed;
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < seen; i++) {
+            const uint32_t row = order[done + i];
+            if (visits == nullptr || tp_revisit_due(&visits[row])) rows[n++] = row;
+        }
+        passed = 0;
+        const uint32_t *at = rows.data();
         for (uint32_t i = 0; i < n; i++) {
             // Labels are copied so that the core checks the very values it uses, even if JavaScript writes meanwhile.
             if (label != nullptr) labels[i] = label[at[i]];
-            if (done + i + 1 < count) Prefetch(x + at[i + 1] * n_in, n_in);
+            const uint32_t next = i + 1 < n ? at[i + 1] : done + seen < count ? order[done + seen] : at[i];
+            Prefetch(x + next * n_in, n_in);
             if (gather) std::memcpy(&xs[i * n_in], x + at[i] * n_in, n_in * sizeof(float));
             if (!targets.empty()) std::memcpy(&targets[i * n_out], target + at[i] * n_out, n_out * sizeof(float));
         }
-        const float *one = target == nullptr ? nullptr : target + at[0] * n_out;
-        const tp_batch batch = {gather ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
+        const float *one = target == nullptr || n == 0 ? nullptr : target + at[0] * n_out;
+        const tp_batch batch = {gather || n == 0 ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
                                 targets.empty() ? one : targets.data(), n};
-        status = Step(net, batch, stats);
-        if (kind == kTrain && log_flags != 0) Record(net, batch, stats);
+        status = kind == kTrain ? Train(net, batch, at, seen - n + unseen, stats) : Step(net, batch, stats);
         if (status != TP_OK) {
             error_node = net->error_node;
             if (kind != kTrain) FindFailure(net, batch, stats);
             return;
         }
         if (kind == kTrain || kind == kEvaluate) Add(plan, stats);
-        done += n;
+        done += seen;
     }
 }
 
@@ -85,7 +91,6 @@ void Job::FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats) {
 tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
     const uint32_t n_out = net->plan->n_out;
     float *out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
-    if (kind == kTrain) return tp_train_step(net, &batch, stats);
     if (kind == kEvaluate) return tp_eval_step(net, &batch, out, stats);
     if (out == nullptr) return TP_OK; // nobody wants to know
     const tp_status forward = tp_net_forward_batch(net, batch.x, batch.n, out);
@@ -95,9 +100,27 @@ tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
     return forward;
 }
 
-void Job::Record(const tp_net *net, const tp_batch &batch, const tp_stats *stats) {
+// One step, with what is known of its samples; `unseen` more of the batch are not in it.
+tp_status Job::Train(tp_net *net, const tp_batch &batch, const uint32_t *rows, uint32_t unseen, tp_stats *stats) {
+    std::vector<float> loss(losses == nullptr ? 0 : batch.n);
+    std::vector<uint8_t> trained(visits == nullptr ? 0 : batch.n);
+    for (size_t i = 0; i < loss.size(); i++) loss[i] = losses[rows[i]];
+    tp_recall recall = {loss.empty() ? nullptr : loss.data(), trained.empty() ? nullptr : trained.data(), unseen};
+    net->recall = &recall;
+    status = tp_train_step(net, &batch, stats);
+    if (log_flags != 0) Record(net, batch, rows, stats);
+    net->recall = nullptr;
+    for (size_t i = 0; i < loss.size(); i++) losses[rows[i]] = loss[i];
+    const uint32_t cap = net->plan->recipe.policy_params.revisit;
+    for (size_t i = 0; i < trained.size() && status == TP_OK; i++) {
+        tp_revisit_mark(&visits[rows[i]], trained[i] != 0, cap);
+    }
+    return status;
+}
+
+void Job::Record(const tp_net *net, const tp_batch &batch, const uint32_t *rows, const tp_stats *stats) {
     tp_log to = {AppendLog, &log, log_flags, 1, 0, 0, false};
-    const tp_status failed = tp_log_step(&to, net, &batch, &order[done], stats, status);
+    const tp_status failed = tp_log_step(&to, net, &batch, rows, stats, status);
     if (status == TP_OK) status = failed;
 }
 

@@ -25,6 +25,9 @@ struct Job {
     std::vector<uint32_t> order; // samples to visit; a copy, because it indexes memory
     bool keep_outputs;
     uint32_t log_flags; // training: TP_LOG_INDEX or TP_LOG_SAMPLES; 0: no log
+    uint8_t *visits;    // training: a byte a sample (tp_revisit_due); or null
+    float *losses;      // training: the last loss of every sample; or null
+    uint32_t passed;    // training, one batch: samples that are not in it
 
     std::vector<uint8_t> log;   // a record for every step
     std::vector<float> outputs; // evaluate, forward: raw outputs; predict: probabilities
@@ -42,9 +45,10 @@ struct Job {
   private:
     void Loop(tp_net *net, const std::atomic<bool> &stop);
     tp_status Step(tp_net *net, const tp_batch &batch, tp_stats *stats);
+    tp_status Train(tp_net *net, const tp_batch &batch, const uint32_t *rows, uint32_t unseen, tp_stats *stats);
     void FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void Add(const tp_plan *plan, const tp_stats *stats);
-    void Record(const tp_net *net, const tp_batch &batch, const tp_stats *stats);
+    void Record(const tp_net *net, const tp_batch &batch, const uint32_t *rows, const tp_stats *stats);
 };
 
 // Runs at most one job at a time and reports its end on the JavaScript thread.

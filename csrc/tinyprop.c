@@ -26,6 +26,7 @@ TP_SCALAR_BEGIN
 #include "core/tp_forward.c"
 #include "core/tp_select.c"
 #include "core/tp_update.c"
+#include "core/tp_mask.c"
 #include "core/tp_stats.c"
 #include "core/tp_backward.c"
 #include "core/tp_train.c"

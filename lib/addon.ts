@@ -25,6 +25,8 @@ export interface NativeModel {
   nodes: NativeNode[];
   input: number[];
   loss: number;
+  /** Samples are int8 already, as `quantize` would make them: on a device. */
+  int8Input?: boolean;
 }
 
 /** A recipe as `tp_recipe` has it, flat. @internal */
@@ -58,6 +60,14 @@ export interface NativeRecipe {
   alphaMode: number;
   alphaDecay: number;
   alphaFixed: number;
+  rate: number;
+  steer: number;
+  gain: number;
+  history: number;
+  stale: number;
+  weightShare: number;
+  deltaShare: number;
+  revisit: number;
 }
 
 /** One row of the plan. @internal */
@@ -73,6 +83,10 @@ export interface NativePlanNode {
   select: number;
   selectable: number;
   trainable: number;
+  needsDx: number;
+  rows: number;
+  rowLength: number;
+  macsRow: number;
   macsForward: number;
   macsDw: number;
   macsDx: number;
@@ -138,6 +152,16 @@ export interface NativeProgress {
   lr: number;
 }
 
+/** What a training job knows of samples, by their numbers, and keeps up to date. @internal */
+export interface NativeRecall {
+  /** A byte a sample: which to pass over (`tp_revisit_due`). */
+  visits?: Uint8Array | undefined;
+  /** Last loss of every sample. */
+  losses?: Float32Array | undefined;
+  /** Samples of the only batch that are not in it: replay. */
+  passed?: number;
+}
+
 type Targets = Uint32Array | Float32Array | null;
 
 /** The native class. Methods throw plain errors with a `code`; use {@link guard}. @internal */
@@ -147,9 +171,10 @@ export interface NativeNet {
   epochBegin(): void;
   epochEnd(): void;
   step(x: Float32Array, y: number | Float32Array, stats: Uint8Array): void;
-  run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number): Promise<NativeResult>;
-  runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number): NativeResult;
+  run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): Promise<NativeResult>;
+  runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): NativeResult;
   log(what: number, record: number): Uint8Array;
+  mask(layer: number, rows: Uint8Array | null, bias: number): void;
   tensors(): { name: string; dtype: number; shape: number[]; bytes: number }[];
   readTensor(index: number): ArrayBuffer;
   writeTensor(index: number, bytes: Uint8Array): void;
@@ -198,6 +223,7 @@ export interface NativeAddon {
   recipeDefault(): NativeRecipe;
   recipePreset(recipe: NativeRecipe, preset: string): NativeRecipe;
   planOf(model: NativeModel, recipe: NativeRecipe | null, flash?: boolean): NativePlan;
+  planBytes(model: NativeModel, recipe: NativeRecipe | null): Uint8Array;
   storeBytes(model: NativeModel, recipe: NativeRecipe | null, progSize: number): number;
   editModel(model: NativeModel, edit: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel;
   shuffle(seed: number, epoch: number, n: number): Uint32Array;

@@ -57,6 +57,8 @@ export interface EpochEvent {
   readonly trainedFraction: number;
   /** Share of the dense backward work that was really executed. */
   readonly rowsWorked: number;
+  /** Share of rows chosen, k / n, by weight layer, over the samples trained in this epoch. */
+  readonly k: number[];
   /** Training time, evaluation not included. */
   readonly seconds: number;
 }
@@ -99,6 +101,8 @@ export interface FitResult {
   readonly effortBackward: number;
   /** E_tot. */
   readonly effortTotal: number;
+  /** Work of the policy itself, in units of {@link effortTotal} and not in it. */
+  readonly effortPolicy: number;
   /** Share of samples trained; the others were skipped. */
   readonly trainedFraction: number;
   /** Share of the dense backward work that was really executed. */

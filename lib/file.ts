@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { TinypropError } from './errors';
 
@@ -24,5 +24,19 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
   } catch (cause) {
     await rm(temporary, { force: true });
     throw new TinypropError('ERR_TINYPROP_FILE', `cannot write ${path}: ${(cause as Error).message}`, { path }, cause);
+  }
+}
+
+/**
+ * The bytes of a file.
+ *
+ * @throws TinypropError `ERR_TINYPROP_FILE`
+ * @internal
+ */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
   }
 }

@@ -9,6 +9,8 @@ import type { EpochEvent, EventHub, FitResult, WarningEvent } from './events';
 import { LogFile, logFlags, logMarks } from './log';
 import { identityOrder, type JobRequest, type ModelCore } from './model-core';
 import { nativeRecipe, recipeDifferences, type RecipeOptions } from './recipe';
+import { Masker } from './masks/masker';
+import { Recall } from './recall';
 import { Totals, type Evaluation } from './results';
 import { cosine } from './schedule';
 import { constantLoss, targetsOf, type Targets } from './targets';
@@ -42,6 +44,8 @@ export class Fit {
   private readonly augmenter: Augmenter | null;
   private readonly chunk: ChunkSize;
   private readonly watchdog: Watchdog;
+  private readonly recall: Recall;
+  private readonly masker: Masker;
   private readonly history: EpochEvent[] = [];
   private readonly warnings: WarningEvent[] = [];
   private msPerSample = 0;
@@ -66,12 +70,17 @@ export class Fit {
     if (job.resume) this.checkResume();
     else core.rebuild(core.native, this.native);
     core.fitSamples = train.n;
+    this.recall = new Recall(core, this.native, train.n, { resume: job.resume, record: job.record !== undefined });
+    this.masker = new Masker(core, recipe, { train, seed: this.native.seed, resume: job.resume, record: job.record !== undefined });
     const { plan } = core;
     this.totals = new Totals(plan.layers);
     this.chunk = new ChunkSize(batch, plan.macsForward + plan.macsBackward, job.chunkMs);
     const { loss, majority } = constantLoss(this.y, core.targetSpec);
     const notALayer = constant('node', 'notALayer');
+    // Under masks layers that train nothing get no error: they are not dead.
+    const masks = recipe.policy?.policy === 'masked';
     const layers = plan.nodes
+      .filter(() => !masks)
       .filter((node, i) => node.layer !== notALayer && i >= plan.firstTrainable)
       .map(({ name, layer }) => ({ name, layer }));
     this.watchdog = new Watchdog(
@@ -159,6 +168,9 @@ export class Fit {
     const { batches, epochs: begun } = guard('fit', () => core.net.progress());
     const first = (batches - epoch * this.batchesPerEpoch) * native.batch;
     if (begun <= epoch) {
+      const macs = await this.masker.before(epoch);
+      totals.addPolicy(macs);
+      this.totals.addPolicy(macs);
       guard('fit', () => core.net.epochBegin());
       this.mark('epochBegin');
     }
@@ -167,7 +179,9 @@ export class Fit {
       if (this.aborted) return null;
       const to = Math.min(n, at + this.chunk.size);
       const started = performance.now();
-      const result = await core.run(this.request(order, at, to, epoch));
+      const request = this.request(order, at, to, epoch);
+      const result = await core.run(request);
+      if (this.augmenter !== null) this.recall.take(request.recall, order.subarray(at, to));
       const took = performance.now() - started;
       core.use();
       core.fresh = false;
@@ -197,7 +211,7 @@ export class Fit {
   private request(order: Uint32Array, from: number, to: number, epoch: number): JobRequest {
     const { x } = this.job.train;
     const { y, augmenter, record } = this;
-    if (augmenter === null) return { kind: 'train', x, y, order, from, to, record };
+    if (augmenter === null) return { kind: 'train', x, y, order, from, to, record, recall: this.recall.all() };
     const { inputs, outputs } = this.core.plan;
     const n = to - from;
     const width = y instanceof Uint32Array ? 1 : outputs;
@@ -208,7 +222,7 @@ export class Fit {
       augmenter.apply(x.subarray(sample * inputs, (sample + 1) * inputs), chunkX.subarray(i * inputs, (i + 1) * inputs), epoch, sample);
       chunkY.set(y.subarray(sample * width, (sample + 1) * width), i * width);
     }
-    return { kind: 'train', x: chunkX, y: chunkY, order: identityOrder(n), from: 0, to: n, record };
+    return { kind: 'train', x: chunkX, y: chunkY, order: identityOrder(n), from: 0, to: n, record, recall: this.recall.of(order.subarray(from, to)) };
   }
 
   private progress(epoch: number, at: number, totals: Totals, chunk: Totals, msPerSample: number): void {
@@ -216,10 +230,6 @@ export class Fit {
     const { n } = job.train;
     this.msPerSample = this.msPerSample === 0 ? msPerSample : 0.9 * this.msPerSample + 0.1 * msPerSample;
     const left = (job.epochs - epoch) * n - at;
-    const k = Array.from({ length: chunk.layers }, (_, layer) => {
-      const sums = chunk.layer(layer);
-      return sums.n === 0 ? 0 : sums.k / sums.n;
-    });
     this.hub.emit({
       type: 'progress',
       epoch: epoch + 1,
@@ -232,7 +242,7 @@ export class Fit {
       trainedFraction: totals.trainedFraction,
       effortBackward: totals.effortBackward,
       effortTotal: totals.effortTotal,
-      k,
+      k: chunk.k,
       etaSeconds: (left * this.msPerSample) / 1000,
       lr: guard('fit', () => this.core.net.progress()).lr,
     });
@@ -253,6 +263,7 @@ export class Fit {
       effortTotal: totals.effortTotal,
       trainedFraction: totals.trainedFraction,
       rowsWorked: totals.rowsWorked,
+      k: totals.k,
       seconds: ms / 1000,
     };
     this.history.push(event);
@@ -285,6 +296,7 @@ export class Fit {
       accuracy: this.last?.accuracy ?? 0,
       effortBackward: totals.effortBackward,
       effortTotal: totals.effortTotal,
+      effortPolicy: totals.effortPolicy,
       trainedFraction: totals.trainedFraction,
       rowsWorked: totals.rowsWorked,
       seconds: this.trainingMs / 1000,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { addon, constant, constantName, facts, guard, isErrorCode, listId, listName, type NativeModel, type NativeNode, type NativePlan, type NativeRecipe } from './addon';
 import { errorCodes, TinypropError, type ErrorCode } from './errors';
-import type { LayerOp } from './layers';
+import type { LayerOp, Quantization } from './layers';
 
 /** Losses: labels for `softmaxCrossEntropy`, targets in [0, 1] for `bce` (summed), targets for `mse` (mean). */
 export type LossName = 'softmaxCrossEntropy' | 'bce' | 'mse';
@@ -379,6 +379,26 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
     default:
       return f32(node.param);
   }
+}
+
+/** Of the model's first operation, where that makes int8 of the inputs. @internal */
+export function inputQuantization({ nodes }: ModelJson): Quantization | undefined {
+  const readers = nodes.filter(({ inputs }) => inputs.includes('input'));
+  const [node] = readers;
+  return readers.length === 1 && node?.op === 'quantize' ? { scale: Math.fround(node['scale'] as number), zero: node['zero'] as number } : undefined;
+}
+
+/**
+ * The model as a device sees it.
+ *
+ * @param int8Samples its samples are int8, as its first operation would make them
+ * @throws TinypropError `ERR_TINYPROP_SPEC` if that is no `quantize`
+ * @internal
+ */
+export function onDevice(model: NativeModel, int8Samples = false): NativeModel {
+  if (!int8Samples) return model;
+  if (inputQuantization(fromNative(model)) === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'int8 samples are for models whose input goes to `quantize` alone');
+  return { ...model, int8Input: true };
 }
 
 /**

@@ -5,7 +5,8 @@ export { GraphBuilder, type TensorRef } from './builder';
 export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorData, type TensorInfo } from './model';
 export type { ImportOptions } from './import';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
-export type { PlanNode, PlanRam, PlanReport, StoreOptions, StorePlan } from './plan';
+export type { PlanNode, PlanRam, PlanReport, ProgramRam, StoreOptions, StorePlan } from './plan';
+export { TensorBoardWriter } from './tensorboard';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
 export {
   add,
@@ -50,21 +51,34 @@ export {
 } from './layers';
 export {
   densePolicy,
+  eif,
+  emp,
   full,
+  masked,
   meProp,
+  randomSkip,
+  selectiveBackprop,
+  steered,
   tinyProp,
   tinyPropV2,
   type AlphaMode,
+  type PolicyParams,
   type PolicySpec,
   type PresetName,
   type SelectMode,
+  type SteeredOptions,
   type TinyPropOptions,
   type TinyPropV2Options,
   type YmaxMode,
 } from './policy';
+export { sparseUpdate, type SparseUpdateOptions } from './masks/sparse-update';
+export { tinyTrain, type TinyTrainOptions } from './masks/tiny-train';
+export { velocity, type VelocityOptions } from './masks/velocity';
+export type { LayerMask, MaskBudget, MaskChooser, MaskContext, Masks } from './masks/mask';
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
 export type { Int8Update, RecipeOptions } from './recipe';
+export { tune, type TuneOptions, type TuneResult, type TunedTrial, type TuneTrial } from './tune';
 export { quantizeModel, type QuantizedLayer, type QuantizeOptions, type QuantizeResult } from './quantize';
 export {
   Trainer,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync } from 'node:fs';
 import type { Normalization } from './data/dataset';
 import type { LossName } from './graph';
+import { isMcunet } from './import/mcunet';
 import type { Pretrained } from './import/mobilenet';
 import { Model } from './model';
 import { type ModelSpecContext, parseModelSpec, pretrainedSpec } from './specs';
@@ -13,8 +15,9 @@ export interface LoadModelOptions {
   loss?: LossName;
 }
 
-/** Is it a file of another framework, with graph and weights, rather than a spec? @internal */
+/** Is it a file of another framework, with graph and weights, rather than a spec? A .json may be either. @internal */
 export function isImported(model: string): boolean {
+  if (/\.json$/i.test(model)) return existsSync(model) && isMcunet(readFileSync(model));
   return /\.(tflite|safetensors)$/i.test(model) && !model.startsWith('mobilenetv2:');
 }
 
@@ -35,7 +38,8 @@ export function isModelFile(model: string): boolean {
  */
 export async function loadModel(spec: string, context: ModelSpecContext = {}, options: LoadModelOptions = {}): Promise<Model> {
   const { seed, loss } = options;
-  if (isModelFile(spec)) return Model.load(spec, loss === undefined ? {} : { loss });
+  const { inputShape } = context;
+  if (isModelFile(spec)) return Model.load(spec, { ...(loss !== undefined && { loss }), ...(inputShape !== undefined && spec.endsWith('.json') && { inputShape }) });
   const pretrained = pretrainedSpec(spec, context);
   const json = pretrained?.json ?? parseModelSpec(spec, context);
   const named = loss === undefined ? json : { ...json, loss };

@@ -12,7 +12,9 @@ export const logMarks = { head: 0, epochBegin: 1, epochEnd: 2 } as const;
 
 const magic = Buffer.from([0x54, 0x50, 0x4c, 0x8f, 0x0d, 0x0a, 0x1a, 0x0a]);
 const major = 1;
+/** Of version 1.0, whose recipe is shorter: what it lacks is 0. */
 const headBytes = 224;
+const recipeBytes = 152;
 const entryBytes = 32;
 /** Bytes of a record beside its data: tag, length, CRC. */
 const frame = 12;
@@ -38,6 +40,8 @@ export interface LogStep {
   /** `tp_status` of the step. */
   result: number;
   n: number;
+  /** Samples that were passed over. */
+  passed: number;
   stats: bigint;
   /** Hash of weights and training state; null: not taken. */
   weights: bigint | null;
@@ -58,6 +62,7 @@ const recipeFields: readonly (readonly [keyof NativeRecipe, number, 'u' | 'f' | 
   ['seed', 32, 'q'], ['scheduleKind', 40, 'u'], ['scheduleWarmup', 44, 'u'], ['scheduleTotal', 48, 'u'], ['scheduleEvery', 52, 'u'], ['scheduleGamma', 56, 'f'],
   ['sMin', 60, 'f'], ['sMax', 64, 'f'], ['zeta', 68, 'f'], ['ymaxMode', 72, 'u'], ['ymaxDecay', 76, 'f'], ['ymaxFixed', 80, 'f'], ['outputDense', 84, 'u'],
   ['select', 88, 'u'], ['dMin', 92, 'f'], ['dMax', 96, 'f'], ['tau', 100, 'f'], ['beta', 104, 'f'], ['alphaMode', 108, 'u'], ['alphaDecay', 112, 'f'], ['alphaFixed', 116, 'f'],
+  ['rate', 120, 'f'], ['steer', 124, 'u'], ['gain', 128, 'f'], ['history', 132, 'u'], ['stale', 136, 'u'], ['weightShare', 140, 'f'], ['deltaShare', 144, 'f'], ['revisit', 148, 'u'],
 ];
 
 function whole(value: bigint, what: string): number {
@@ -82,7 +87,7 @@ function readHead(data: Buffer): LogHead {
     outputs: data.readUInt32LE(92),
     labels: data.readUInt32LE(96) !== 0,
     statsBytes: data.readUInt32LE(100),
-    recipe: readRecipe(data.subarray(104)),
+    recipe: readRecipe(Buffer.concat([data.subarray(104), Buffer.alloc(recipeBytes)])),
   };
 }
 
@@ -147,7 +152,8 @@ export class LogReader {
     const n = data.length < entryBytes ? 0 : data.readUInt32LE(4);
     const truth = labels ? 1 : outputs;
     const sample = flags === logFlags.samples ? inputs : 1;
-    if (n < 1 || n > recipe.batch || data.length !== entryBytes + 4 * n * (truth + sample)) {
+    const passed = data.length < entryBytes ? 0 : data.readUInt32LE(12);
+    if (n + passed < 1 || n + passed > recipe.batch || data.length !== entryBytes + 4 * n * (truth + sample)) {
       throw damaged(`step ${number}: its record of ${data.length} bytes does not hold 1 to ${recipe.batch} samples`, { step: number });
     }
     // A copy: records begin anywhere, typed arrays do not.
@@ -157,6 +163,7 @@ export class LogReader {
       kind: 'step',
       result: data.readInt32LE(0),
       n,
+      passed,
       stats: data.readBigUInt64LE(16),
       weights: (data.readUInt32LE(8) & 1) === 0 ? null : data.readBigUInt64LE(24),
       y: labels ? new Uint32Array(words, 0, n) : new Float32Array(words, 0, n * truth),

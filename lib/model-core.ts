@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
+import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecall, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
 import { TinypropError } from './errors';
 import { fromNative, jsShape, planOf, toNative, type ModelJson } from './graph';
 import { StepRecord } from './results';
@@ -16,6 +16,8 @@ export interface JobRequest {
   keep?: boolean;
   /** Training: what a log holds of the samples (`logFlags`); 0 or none: no log. */
   record?: number;
+  /** Training: what is known of the samples. */
+  recall?: NativeRecall | undefined;
 }
 
 /** 0 .. n-1, for jobs that visit samples in storage order. @internal */
@@ -39,7 +41,7 @@ export function unfrozen(native: NativeModel): NativeModel {
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {
-    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false, job.record ?? 0);
+    return await net.run(constant('job', job.kind), job.x, job.y, job.order, job.from, job.to, job.keep ?? false, job.record ?? 0, job.recall);
   } catch (error) {
     throw translate(error, job.kind);
   }

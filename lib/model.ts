@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { addon, constant, constantName, guard, type NativeModel } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
-import { writeFileAtomic } from './file';
+import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
-import { planOf, type LossName, type ModelJson } from './graph';
-import { fill, importModel, type ImportOptions } from './import';
+import { onDevice, planOf, type LossName, type ModelJson } from './graph';
+import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import { widen } from './head';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
@@ -88,20 +87,17 @@ export class Model {
   }
 
   /**
-   * Reads a model file: `.tpm`, `.tflite` or `.safetensors` (docs/import.md), told by its content. If it holds training state,
+   * Reads a model file: `.tpm`, or one of another framework (docs/import.md), told by its content. If it holds training state,
    * `Trainer.fit` with `resume` continues it.
    *
    * @throws TinypropError `ERR_TINYPROP_FILE` (cannot be read), and those of {@link Model.fromBytes}
    */
   static async load(path: string, options: ImportOptions = {}): Promise<Model> {
-    let bytes: Uint8Array;
+    const bytes = await readBytes(path);
+    const beside = options.weights === undefined ? weightsBeside(path, bytes) : undefined;
+    const weights = beside === undefined ? options.weights : await readBytes(beside);
     try {
-      bytes = await readFile(path);
-    } catch (cause) {
-      throw new TinypropError('ERR_TINYPROP_FILE', `cannot read ${path}: ${(cause as Error).message}`, { path }, cause);
-    }
-    try {
-      return Model.fromBytes(bytes, options);
+      return Model.fromBytes(bytes, { ...options, ...(weights && { weights }) });
     } catch (error) {
       if (!(error instanceof TinypropError)) throw error;
       throw new TinypropError(error.code, `${path}: ${error.message}`, { ...error.details, path }, error);
@@ -341,23 +337,24 @@ export class Model {
   }
 
   /**
-   * RAM for inference and training, flash and work, exact and the same on every target.
+   * RAM for inference and training, flash and work, exact and the same on every target; `program`: in all.
    *
    * @param options training: false leaves the training plan out; recipe: instead of the model's own (or the default); store: also
    *   plan slots in flash for the trained weights, with the training state unless there is no training plan or `state` is false;
-   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`)
+   *   frozenInFlash: parameters that do not train (in an inference plan: all) stay in the model file in flash (`tp_net_flash`);
+   *   int8Samples: samples are int8 already (a model that begins with `quantize`)
    * @throws TinypropError `ERR_TINYPROP_RECIPE`, `ERR_TINYPROP_ARG` naming the option of the store, `ERR_TINYPROP_LIMIT`
    */
-  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean } = {}): PlanReport {
+  plan(options: { training?: boolean; recipe?: RecipeOptions; store?: StoreOptions; frozenInFlash?: boolean; int8Samples?: boolean } = {}): PlanReport {
     this.core.use();
-    const { native } = this.core;
+    const native = onDevice(this.core.native, options.int8Samples);
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
       const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
       const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
-      return planReport(planOf(native, null, options.frozenInFlash), training, file.length, store);
+      return planReport(planOf(native, null, options.frozenInFlash), training, options.int8Samples === true, file.length, store);
     } finally {
       net.close();
     }

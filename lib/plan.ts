@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { addon, constant, constantName, guard, listName, type NativeModel, type NativePlan, type NativeRecipe } from './addon';
 import { TinypropError } from './errors';
-import { jsName, jsShape, planOf, toNative, type ModelJson } from './graph';
+import { jsName, jsShape, onDevice, planOf, toNative, type ModelJson } from './graph';
 
 /** Bytes of RAM by use. */
 export interface PlanRam {
@@ -109,14 +109,34 @@ export interface StorePlan {
   };
 }
 
+/** RAM of a program that runs a model on a device, in bytes: all but what it has of its own. Model and plan lie in flash. */
+export interface ProgramRam {
+  /** `arenaBytes` for training, without a training plan those for inference. */
+  readonly arena: number;
+  /** One sample, as it comes from a sensor: floats, or int8. */
+  readonly sample: number;
+  /** Record of a step; 0 without a training plan. */
+  readonly stats: number;
+  /** `tp_net` (on a 64-bit machine; a microcontroller's is smaller). */
+  readonly net: number;
+  /** Reserved for the stack: the longest path of the library takes less than 2,400 bytes (docs/FIRMWARE.md). */
+  readonly stack: number;
+  /** Their sum. */
+  readonly total: number;
+}
+
 /** What a model needs, exact: the core's own plan, valid on every target. */
 export interface PlanReport {
   /** RAM for inference alone. */
   readonly inference: PlanRam;
   /** RAM for training with the model's recipe (or the default one); absent if not asked for. */
   readonly training?: PlanRam;
+  /** RAM in all: what a budget has to cover. */
+  readonly program: ProgramRam;
   /** Bytes of the model file without state and metadata: weights and description; code is not counted. */
   readonly flashBytes: number;
+  /** Bytes of the plan, which an exported program has in flash beside the model file. */
+  readonly planBytes: number;
   /** Slots in flash for the trained weights, and how long they last; absent if not asked for. */
   readonly store?: StorePlan;
   /** Number of parameters. */
@@ -138,6 +158,17 @@ function ram(plan: NativePlan): PlanRam {
     acts: plan.actBytes,
     scratch: plan.scratchBytes,
   };
+}
+
+const stackBytes = 4096;
+
+/** RAM in all. @internal */
+export function programRam(plan: NativePlan, int8Samples: boolean): ProgramRam {
+  const arena = plan.arenaBytes;
+  const sample = plan.inputs * (int8Samples ? 1 : 4);
+  const stats = plan.training === 0 ? 0 : plan.statsBytes;
+  const net = constant('size', 'net');
+  return { arena, sample, stats, net, stack: stackBytes, total: arena + sample + stats + net + stackBytes };
 }
 
 const mostSlots = 64; // each is looked at on every boot and commit
@@ -208,13 +239,15 @@ export function storePlan(model: NativeModel, recipe: NativeRecipe | null, optio
 }
 
 /** @internal */
-export function planReport(inference: NativePlan, training: NativePlan | null, flashBytes: number, store: StorePlan | undefined): PlanReport {
+export function planReport(inference: NativePlan, training: NativePlan | null, int8Samples: boolean, flashBytes: number, store: StorePlan | undefined): PlanReport {
   const detailed = training ?? inference;
   const notALayer = constant('node', 'notALayer');
   return {
     inference: ram(inference),
     ...(training === null ? {} : { training: ram(training) }),
+    program: programRam(detailed, int8Samples),
     flashBytes,
+    planBytes: detailed.planBytes,
     ...(store === undefined ? {} : { store }),
     parameters: inference.parameters,
     macsForward: inference.macsForward,
@@ -244,28 +277,28 @@ export interface Fitting {
   readonly freeze: string[];
   /** Parameters of those have to stay in flash. */
   readonly frozenInFlash: boolean;
-  /** The arena for training; where nothing fits, that of the layer that needs least. */
-  readonly arenaBytes: number;
+  /** RAM in all for training; where nothing fits, with the layer that needs least. */
+  readonly ramBytes: number;
 }
 
 /**
- * Layers that can train within `ram` bytes of arena: from the last one down every layer that still fits beside those before it, so that a
+ * Layers that can train within `ram` bytes in all: from the last one down every layer that still fits beside those before it, so that a
  * large one is passed over, and errors go through it, for the sake of smaller ones below.
  *
  * @throws TinypropError as a plan does
  * @internal
  */
-export function fitTraining(json: ModelJson, recipe: NativeRecipe, ram: number): Fitting {
-  const arena = (trains: readonly string[], flash: boolean): number => {
+export function fitTraining(json: ModelJson, recipe: NativeRecipe, ram: number, int8Samples: boolean): Fitting {
+  const needed = (trains: readonly string[], flash: boolean): number => {
     const nodes = json.nodes.map((node) => (layers.includes(node.name) ? { ...node, frozen: !trains.includes(node.name) } : node));
-    return planOf(toNative({ ...json, nodes }), recipe, flash).arenaBytes;
+    return programRam(planOf(onDevice(toNative({ ...json, nodes }), int8Samples), recipe, flash), int8Samples).total;
   };
   const layers = planOf(toNative(json), null)
     .nodes.filter((node) => node.paramBytes > 0)
     .map((node) => node.name);
   const trains: string[] = [];
-  for (const name of [...layers].reverse()) if (arena([...trains, name], true) <= ram) trains.push(name);
-  const frozenInFlash = trains.length === 0 || arena(trains, false) > ram;
-  const arenaBytes = trains.length > 0 ? arena(trains, frozenInFlash) : Math.min(...layers.map((name) => arena([name], true)));
-  return { trains, of: layers.length, freeze: layers.filter((name) => !trains.includes(name)), frozenInFlash, arenaBytes };
+  for (const name of [...layers].reverse()) if (needed([...trains, name], true) <= ram) trains.push(name);
+  const frozenInFlash = trains.length === 0 || needed(trains, false) > ram;
+  const ramBytes = trains.length > 0 ? needed(trains, frozenInFlash) : Math.min(...layers.map((name) => needed([name], true)));
+  return { trains, of: layers.length, freeze: layers.filter((name) => !trains.includes(name)), frozenInFlash, ramBytes };
 }

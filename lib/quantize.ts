@@ -241,6 +241,11 @@ function percentiles(count: Float64Array, { min, max }: Range, percentile: numbe
 const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5) + 0;
 const limit = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
+/** Reals as the operation `quantize` makes them int8. @internal */
+export function quantized(x: Float32Array, { scale, zero }: Quantization): Int8Array {
+  return Int8Array.from(x, (real) => limit(roundAway(Math.fround(real / scale)) + zero, -128, 127));
+}
+
 /** Scale and zero of a range, which is widened to hold 0: that must be a whole step (padding, relu). Nothing but 0: scale 1. @internal */
 export function quantizationOf({ min, max }: Range): Quantization {
   const low = Math.min(0, min);

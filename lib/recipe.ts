@@ -24,6 +24,11 @@ export interface RecipeOptions {
   numerics?: 'ieee' | 'flush';
   /** How int8 weights are updated. */
   int8?: Int8Update;
+  /**
+   * A sample that was not trained is not even looked at for its next 1, 2, 4, ... visits, at most for so many (1 to 64); once it trains, it
+   * begins anew. 0 (default): every sample at every visit. `Trainer.fit` does so; `Model.step` does not.
+   */
+  revisit?: number;
   /** Epochs of `Trainer.fit` when its own options do not say. */
   epochs?: number;
 }
@@ -46,6 +51,7 @@ export interface RunLength {
 }
 
 const maxU32 = 0xffffffff;
+const numberParams = ['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax', 'rate', 'gain', 'history', 'stale', 'weightShare', 'deltaShare'];
 
 function recipeError(field: string, expected: string, found: unknown): TinypropError {
   return new TinypropError('ERR_TINYPROP_RECIPE', `recipe: ${field}: expected ${expected}, found ${String(found)}`, {
@@ -77,16 +83,25 @@ function applyPolicy(recipe: NativeRecipe, spec: PolicySpec): NativeRecipe {
   const id = listId('policy', spec.policy);
   if (id === undefined) throw recipeError('policy', 'a policy of describe()', spec.policy);
   const out = { ...guard('recipe', () => addon().recipePreset(recipe, spec.preset)), policy: id };
-  const { ymax, alpha, outputDense, select, ...numbers } = spec.params;
+  const { ymax, alpha, outputDense, select, steer, ...numbers } = spec.params;
   for (const [field, value] of Object.entries(numbers)) {
     if (value === undefined) continue;
-    if (!['sMin', 'sMax', 'zeta', 'tau', 'beta', 'dMin', 'dMax'].includes(field)) throw recipeError('policy', 'a known parameter', field);
+    if (!numberParams.includes(field)) throw recipeError('policy', 'a known parameter', field);
     (out as unknown as Record<string, number>)[field] = inRange(`policy.${field}`, value, () => true, 'a finite number');
   }
-  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || x <= out.sMax), 'a share from 0 to sMax');
+  inRange('policy.sMin', out.sMin, (x) => x >= 0 && (spec.policy === 'meprop' || spec.policy === 'emp' || x <= out.sMax), 'a share from 0 to sMax');
   inRange('policy.sMax', out.sMax, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
   inRange('policy.zeta', out.zeta, (x) => x > 0 && x <= 1, 'a factor above 0 to 1');
-  if (spec.policy === 'tinypropv2') checkDecision(out);
+  inRange('policy.rate', out.rate, (x) => x > 0 && x <= 1, 'a share above 0 to 1');
+  inRange('policy.gain', out.gain, (x) => x > 0 && x <= 1, 'a number above 0 to 1');
+  inRange('policy.history', out.history, (x) => Number.isInteger(x) && x >= 1 && x <= headerConstant('limit', 'history'), 'an integer from 1 to 65536');
+  inRange('policy.stale', out.stale, (x) => Number.isInteger(x) && x >= 1 && x <= maxU32, 'an integer of at least 1');
+  if (spec.policy === 'tinypropv2' || spec.policy === 'steered') checkDecision(out);
+  inRange('policy.weightShare', out.weightShare, (x) => x >= 0, 'a number of at least 0');
+  inRange('policy.deltaShare', out.deltaShare, (x) => x >= 0 && (spec.policy !== 'emp' || x + out.weightShare > 0), 'a number of at least 0, and above 0 with weightShare 0');
+  if (spec.policy === 'selective') inRange('policy.beta', out.beta, (x) => x > 0, 'a number above 0');
+  if (spec.policy === 'steered') inRange('policy.tau', out.tau, (x) => x > out.dMin * out.beta, 'a threshold above dMin * beta, for theta to start from');
+  if (steer !== undefined) out.steer = headerConstant('steer', steer);
   if (ymax !== undefined) {
     const { kind, decay, fixed } = mode('max', 'policy.ymax', ymax);
     out.ymaxMode = kind;
@@ -166,6 +181,7 @@ export function nativeRecipe(options: RecipeOptions, run: RunLength | null): Nat
   const { rounding = 'stochastic', scaled = true } = options.int8 ?? {};
   if (!['stochastic', 'fraction', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, fraction, residual or nearest', rounding);
   recipe.int8 = (rounding === 'stochastic' ? 0 : headerConstant('int8', rounding)) | (scaled ? 0 : headerConstant('int8', 'unscaled'));
+  recipe.revisit = inRange('revisit', options.revisit ?? 0, (x) => Number.isInteger(x) && x >= 0 && x <= headerConstant('limit', 'revisit'), 'an integer from 0 to 64');
   applySchedule(recipe, options.schedule ?? constant(), run);
   return recipe;
 }
@@ -180,6 +196,7 @@ export function describeRecipe(recipe: NativeRecipe): Record<string, string | nu
     ymaxMode: constantName('max', recipe.ymaxMode) ?? recipe.ymaxMode,
     alphaMode: constantName('max', recipe.alphaMode) ?? recipe.alphaMode,
     select: constantName('select', recipe.select) ?? recipe.select,
+    steer: constantName('steer', recipe.steer) ?? recipe.steer,
     numerics: constantName('numerics', recipe.numerics) ?? recipe.numerics,
     outputDense: recipe.outputDense !== 0,
   };

@@ -127,7 +127,7 @@ function inputsOf(step: LogStep, head: LogHead, data: Dataset | undefined, numbe
 function compare(net: NativeNet, step: LogStep, reader: LogReader, x: Float32Array, number: number): ReplayDifference | null {
   const samples = step.index && Array.from(step.index);
   const { flags } = reader.head;
-  const { log, code } = guard(`replay: step ${number}`, () => net.runNow(constant('job', 'train'), x, step.y, identityOrder(step.n), 0, step.n, false, flags));
+  const { log, code } = guard(`replay: step ${number}`, () => net.runNow(constant('job', 'train'), x, step.y, identityOrder(step.n), 0, step.n, false, flags, { passed: step.passed }));
   const differs = (what: ReplayDifference['what'], expected: string, found: string): ReplayDifference => ({ step: number, what, expected, found, samples });
   const here = reader.own(log);
   // No record: the step was refused, which a logged one never was.

@@ -99,7 +99,7 @@ export interface LayerTotals {
   readonly l1: number;
 }
 
-const totalFields = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'selected', 'macsDenseBackward', 'loss'] as const;
+const totalFields = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'selected', 'macsDenseBackward', 'passed', 'macsDenseForward', 'macsPolicy', 'loss'] as const;
 const layerFields = 6;
 
 /** Sums over many steps, and what follows from them (docs/ALGORITHM.md section 6). */
@@ -119,11 +119,17 @@ export class Totals {
     for (let i = 0; i < this.sums.length; i++) this.sums[i] = (this.sums[i] as number) + (sums[i] ?? 0);
   }
 
+  /** Adds work of a policy that the core does not see. @internal */
+  addPolicy(macs: number): void {
+    const at = totalFields.indexOf('macsPolicy');
+    this.sums[at] = (this.sums[at] as number) + macs;
+  }
+
   private get(name: (typeof totalFields)[number]): number {
     return this.sums[totalFields.indexOf(name)] as number;
   }
 
-  /** Samples seen. */
+  /** Samples that went forward. */
   get samples(): number {
     return this.get('samples');
   }
@@ -159,6 +165,18 @@ export class Totals {
   get macsDenseBackward(): number {
     return this.get('macsDenseBackward');
   }
+  /** Samples that were seen and passed over, without a forward pass. */
+  get passed(): number {
+    return this.get('passed');
+  }
+  /** What forward passes of all samples would have done. */
+  get macsDenseForward(): number {
+    return this.get('macsDenseForward');
+  }
+  /** Multiply-accumulates of the policy itself: looking at samples, measuring, probing. In no other sum. */
+  get macsPolicy(): number {
+    return this.get('macsPolicy');
+  }
   /** Elements that a selection looked at. */
   get selected(): number {
     return this.get('selected');
@@ -171,9 +189,10 @@ export class Totals {
   get accuracy(): number {
     return this.samples === 0 ? 0 : this.correct / this.samples;
   }
-  /** Share of samples trained, 0 to 1. */
+  /** Share of samples seen that trained, 0 to 1. */
   get trainedFraction(): number {
-    return this.samples === 0 ? 0 : this.trained / this.samples;
+    const seen = this.samples + this.passed;
+    return seen === 0 ? 0 : this.trained / seen;
   }
   /** E_bwd: backward MACs by k over those of dense training of all samples, skipped ones included. */
   get effortBackward(): number {
@@ -181,8 +200,13 @@ export class Totals {
   }
   /** E_tot: forward and backward MACs over those of dense training of all samples. */
   get effortTotal(): number {
-    const dense = this.macsForward + this.macsDenseBackward;
+    const dense = this.macsDenseForward + this.macsDenseBackward;
     return dense === 0 ? 0 : (this.macsForward + this.macsDw + this.macsDx) / dense;
+  }
+  /** Work of the policy itself over that of dense training of all samples; not in {@link effortTotal}. */
+  get effortPolicy(): number {
+    const dense = this.macsDenseForward + this.macsDenseBackward;
+    return dense === 0 ? 0 : this.macsPolicy / dense;
   }
   /** Share of the dense backward MACs that was really executed (rows of non-zero error). */
   get rowsWorked(): number {
@@ -194,9 +218,16 @@ export class Totals {
     const [n = 0, k = 0, worked = 0, l1 = 0] = this.sums.subarray(at, at + 4);
     return { n, k, worked, l1 };
   }
+  /** Share of rows chosen, k / n, of every weight layer; 0 where none trained. */
+  get k(): number[] {
+    return Array.from({ length: this.layers }, (_, i) => {
+      const { n, k } = this.layer(i);
+      return n === 0 ? 0 : k / n;
+    });
+  }
   /** Everything as a plain object, for JSON. */
   toJSON(): Record<string, number> {
-    const names = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward', 'selected', 'loss'] as const;
+    const names = ['samples', 'trained', 'correct', 'steps', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward', 'selected', 'passed', 'macsDenseForward', 'macsPolicy', 'loss'] as const;
     return Object.fromEntries(names.map((name) => [name, this[name]]));
   }
 }

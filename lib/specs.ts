@@ -33,7 +33,7 @@ export const modelSpecs: readonly {
   { spec: 'mobilenetv2:0.35', description: 'MobileNetV2 of that width, batch norm folded; image input, 32x32x3 unless the data say otherwise' },
   { spec: 'mobilenetv2:0.35,FILE.safetensors', description: 'the same with trained weights, of MCUNet or torchvision; the classifier is new where the classes differ' },
   { spec: 'ae:640-128-8-128-640', description: 'auto-encoder of dense layers, mean squared error' },
-  { spec: 'FILE.json', description: 'a model description, as Model.toJSON() writes it' },
+  { spec: 'FILE.json', description: 'a model description, as Model.toJSON() writes it; or an int8 network of TinyEngine, with FILE.bin beside it (docs/import.md)' },
 ];
 
 /**

@@ -106,14 +106,14 @@ const cBuilds = [
     compiler: 'aarch64-linux-gnu-gcc',
     defines: ['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64', '-DCMAKE_EXE_LINKER_FLAGS=-static'],
     // What instruction sets have to do with; the emulator is slow.
-    only: ['tp_parity_test', 'core-tp_control_test', 'kernel-tp_conv_test', 'kernel-tp_kernel_test'],
+    only: ['tp_parity_test', 'core-tp_control_test', 'kernel-tp_conv_test', 'kernel-tp_kernel_test', 'kernel-tp_s8_test'],
     emulator: 'qemu-aarch64',
-    args: ['neon'],
+    argsOf: (test) => [test === 'kernel-tp_s8_test' ? 'neondot' : 'neon'],
   },
 ];
 
 async function testC() {
-  for (const { name, compiler, defines, only, target = only ? ['--target', ...only] : [], emulator, args = [], env } of cBuilds) {
+  for (const { name, compiler, defines, only, target = only ? ['--target', ...only] : [], emulator, argsOf = () => [], env } of cBuilds) {
     say(`# C tests, ${name}`);
     const missing = [compiler, ...(emulator ? [emulator] : [])].find((program) => !has(program));
     if (missing !== undefined) {
@@ -128,7 +128,7 @@ async function testC() {
     if (!(await step(`build with ${name}`, 'cmake', make))) continue;
     const folder = join(out, 'tests');
     const tests = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('_test')) : [];
-    for (const test of tests.sort()) await runC(`${test} (${name})`, [...(emulator ? [emulator] : []), join(folder, test), ...args], env);
+    for (const test of tests.sort()) await runC(`${test} (${name})`, [...(emulator ? [emulator] : []), join(folder, test), ...argsOf(test)], env);
   }
 }
 

@@ -3,10 +3,6 @@
 #include "tp_base.h"
 #include "tp_state.h"
 
-/* Of the samples of this pass: their losses, and the sums|delta| of the weight layer whose turn it is. */
-static float *tp_step_loss(const tp_step *s) { return tp_arena_f32(s->arena, s->plan->outcome_at) + s->first; }
-static float *tp_step_l1(const tp_step *s) { return tp_step_loss(s) + s->plan->options.samples; }
-
 /* Before the selection, and after it. */
 static TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *p, const tp_pass *a, uint32_t k, float l1, bool after) {
     bool follows = tp_policy_find(s->plan->recipe.policy)->layer_words > 0;
@@ -18,14 +14,14 @@ static TP_NOINLINE void tp_backward_trace(const tp_step *s, const tp_plan_node *
 }
 
 /* One weight layer, one sample: sum|delta| -> budget -> bias -> selection. */
-static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float l1, float loss) {
+static tp_status tp_backward_choose(tp_step *s, const tp_plan_node *p, const tp_pass *a, float l1, float loss) {
     const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
     if (!tp_finite(l1)) { return TP_E_DELTA; }
     tp_delta d = {p->n_select, p->layer, s->plan->n_layers, l1, p->zpow, s->plan->alpha_bound, loss, a->sample};
     uint32_t k = policy->budget(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &d);
     if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, false); }
     /* a zero error updates nothing, not even a bias that has momentum (the baselines keep k = n) */
-    if (p->trainable != 0 && p->n_tensors > 1 && k > 0 && l1 > 0.0f) { tp_update_bias(s, p, a); }
+    if (p->trainable != 0 && p->n_tensors > 1 && k > 0 && l1 > 0.0f && !policy->masks) { tp_update_bias(s, p, a); }
     tp_select_rows(s, p, a->d, k, a->scratch);
     if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, true); }
     tp_stats_layer(s, p, k, l1, a->d);
@@ -33,7 +29,7 @@ static tp_status tp_backward_choose(const tp_step *s, const tp_plan_node *p, con
 }
 
 /* Node i: its error is checked and, in a weight layer, masked. `summed`: its sums are known already. */
-static tp_status tp_backward_check(const tp_step *s, const tp_plan_node *p, const tp_pass *a, bool summed) {
+static tp_status tp_backward_check(tp_step *s, const tp_plan_node *p, const tp_pass *a, bool summed) {
     float *l1 = tp_step_l1(s);
     if (p->layer == TP_NO_OFFSET) { return p->trainable != 0 && !TP_CALL(s->k, finite_f32)(a->d, a->n * p->n_out) ? TP_E_DELTA : TP_OK; }
     for (uint32_t j = 0; j < a->n; j++) {
@@ -122,16 +118,28 @@ static TP_NOINLINE bool tp_backward_gradients(tp_step *s, const tp_plan_node *p,
 /* Input errors of node i, and, unless they wait for the other layers, its parameters. false: the slice has ended before. */
 static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
+    bool masks = tp_policy_find(s->plan->recipe.policy)->masks && p->layer != TP_NO_OFFSET;
     bool trains = gradients && p->trainable != 0, fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
     tp_backward_targets(s, p, a);
     bool errors = a->dx[0] != NULL || a->dx[1] != NULL;
+    if (s->stage < TP_STAGE_GRADIENT && masks && errors && (tp_mask_of(s->arena, p)->flags & TP_MASK_ENDS) != 0) {
+        TP_MEMSET(a->dx[0], 0, (size_t)a->n * a->n_dx[0] * sizeof(float)); /* weight layers have one input */
+        errors = false;
+    }
     if (s->stage < TP_STAGE_GRADIENT) {
         tp_work work = {s, p, a, ops->fused, 0, a->n, 1};
-        if (fused ? !tp_step_samples(s, &work, errors ? 2 : 1) : errors && !tp_backward_errors(s, p, a)) { return false; }
+        if (fused && !masks ? !tp_step_samples(s, &work, errors ? 2 : 1) : errors && !tp_backward_errors(s, p, a)) { return false; }
+        if (masks && p->trainable != 0) { tp_mask_apply(s, p, a); }
         s->stage = TP_STAGE_GRADIENT;
     }
     if (s->stage == TP_STAGE_GRADIENT) {
         if (trains && !fused && !tp_backward_gradients(s, p, a)) { return false; }
+        if (fused && masks) { /* the errors are done */
+            tp_pass update = *a;
+            update.dx[0] = update.dx[1] = NULL;
+            tp_work work = {s, p, &update, ops->fused, 0, a->n, 1};
+            if (!tp_step_samples(s, &work, 1)) { return false; }
+        }
         s->stage = TP_STAGE_ADD;
     }
     uint32_t adds = p->adds_dx[0] * a->n_dx[0] + p->adds_dx[1] * a->n_dx[1];

@@ -54,6 +54,7 @@
 #endif
 
 #define TP_INLINE static inline __attribute__((always_inline, unused))
+#define TP_NOINLINE __attribute__((noinline))
 
 /* Called once in a while: made small, not fast. */
 #define TP_COLD __attribute__((cold))

@@ -4,11 +4,12 @@
 #include "tp_state.h"
 
 enum {
-    TP_BLOB_VERSION = 1 << 16 | 1, /* major << 16 | minor: a reader accepts its own major */
+    TP_BLOB_VERSION = 1 << 16 | 2, /* major << 16 | minor: a reader accepts its own major */
     TP_BLOB_HEADER = 24,        /* magic 8, version, length, sections, crc */
     TP_BLOB_CRC_AT = 20,
     TP_BLOB_NODE = 108,         /* bytes of a node record */
     TP_BLOB_NODE_MIN = 100,     /* of version 1.0: without scale and zero */
+    TP_BLOB_RECIPE_MIN = 120,   /* before version 1.2: without rate and what follows it */
     TP_BLOB_MODEL_HEAD = 32,
     TP_BLOB_TENSOR = 84,
     TP_BLOB_NAME = TP_NAME_BYTES + 16,
@@ -17,7 +18,7 @@ enum {
 
 static const uint8_t tp_blob_magic[8] = {'T', 'P', 'M', 0x8f, '\r', '\n', 0x1a, '\n'};
 
-_Static_assert(sizeof(tp_recipe) == 120, "the recipe is part of the file format");
+_Static_assert(sizeof(tp_recipe) == 152, "the recipe is part of the file format");
 
 /* CRC-32 (IEEE 802.3), four bits at a time: a table of 64 bytes. */
 static uint32_t tp_crc32(uint32_t crc, const uint8_t *bytes, size_t n) {
@@ -101,7 +102,7 @@ static tp_status tp_blob_check(tp_blob *blob) {
         if (data[at + TP_BLOB_NAME - 1] != 0 || offset > weights_length || bytes > weights_length - offset) { return TP_E_BLOB; }
     }
     uint32_t recipe_length;
-    if (tp_blob_section(blob, "RECP", &data, &recipe_length) != TP_OK || (data != NULL && recipe_length != sizeof(tp_recipe))) { return TP_E_BLOB; }
+    if (tp_blob_section(blob, "RECP", &data, &recipe_length) != TP_OK || (data != NULL && recipe_length < TP_BLOB_RECIPE_MIN)) { return TP_E_BLOB; }
     if (tp_blob_section(blob, "STAT", &weights, &weights_length) != TP_OK) { return TP_E_BLOB; }
     blob->has_state = data != NULL && weights != NULL ? 1u : 0u;
     return TP_OK;
@@ -133,26 +134,57 @@ static void tp_blob_node_words(const tp_node *node, uint32_t word[19]) {
 
 _Static_assert(sizeof(tp_node) == TP_BLOB_NODE, "node records are stored field by field in declaration order");
 
-TP_COLD tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model) {
-    const uint8_t *data;
+/* The section of the graph: its head, all but the nodes, and its records, of `stride` bytes each. */
+static const uint8_t *tp_blob_graph(const tp_blob *blob, uint32_t *stride, tp_model *model) {
+    const uint8_t *data = NULL;
     uint32_t length;
-    if (blob == NULL || blob->bytes == NULL || nodes == NULL || model == NULL) { return TP_E_ARG; }
-    if (capacity < blob->n_nodes) { return TP_E_BUFFER; }
-    tp_status status = tp_blob_section(blob, "MODL", &data, &length);
-    if (status != TP_OK) { return status; }
-    uint32_t stride = tp_blob_u32(data + 4);
-    model->nodes = nodes;
+    (void)tp_blob_section(blob, "MODL", &data, &length); /* tp_blob_open has seen it */
+    model->nodes = NULL;
     model->n_nodes = blob->n_nodes;
     model->loss = tp_blob_u32(data + 8);
     model->input_dtype = tp_blob_u32(data + 12);
     model->input = (tp_shape){tp_blob_u32(data + 20), tp_blob_u32(data + 24), tp_blob_u32(data + 28), tp_blob_u32(data + 16)};
-    for (uint32_t i = 0; i < blob->n_nodes; i++) {
-        const uint8_t *record = data + TP_BLOB_MODEL_HEAD + (size_t)i * stride;
-        TP_MEMSET(&nodes[i], 0, sizeof nodes[i]);
-        TP_MEMCPY(&nodes[i], record, tp_min_u32(stride, TP_BLOB_NODE));
-        nodes[i].name[TP_NAME_BYTES - 1] = 0;
-    }
+    *stride = tp_blob_u32(data + 4);
+    return data + TP_BLOB_MODEL_HEAD;
+}
+
+static void tp_blob_node(const uint8_t *record, uint32_t stride, tp_node *node) {
+    TP_MEMSET(node, 0, sizeof *node);
+    TP_MEMCPY(node, record, tp_min_u32(stride, TP_BLOB_NODE));
+    node->name[TP_NAME_BYTES - 1] = 0;
+}
+
+TP_COLD tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model) {
+    uint32_t stride;
+    if (blob == NULL || blob->bytes == NULL || nodes == NULL || model == NULL) { return TP_E_ARG; }
+    if (capacity < blob->n_nodes) { return TP_E_BUFFER; }
+    const uint8_t *records = tp_blob_graph(blob, &stride, model);
+    model->nodes = nodes;
+    for (uint32_t i = 0; i < blob->n_nodes; i++) { tp_blob_node(records + (size_t)i * stride, stride, &nodes[i]); }
     return TP_OK;
+}
+
+static bool tp_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t n) {
+    bool equal = true;
+    for (uint32_t i = 0; i < n && equal; i++) { equal = a[i] == b[i]; }
+    return equal;
+}
+
+TP_COLD tp_status tp_plan_check(const tp_plan *plan, const tp_blob *blob) {
+    tp_node node;
+    tp_model model;
+    uint32_t stride;
+    if (plan == NULL || blob == NULL || blob->bytes == NULL) { return TP_E_ARG; }
+    if (!tp_plan_known(plan)) { return TP_E_VERSION; }
+    const uint8_t *records = tp_blob_graph(blob, &stride, &model);
+    const tp_shape *a = &plan->input, *b = &model.input;
+    bool same = plan->n_nodes == model.n_nodes && plan->loss == model.loss && plan->input_dtype == model.input_dtype && a->h == b->h && a->w == b->w &&
+                a->c == b->c && a->rank == b->rank;
+    for (uint32_t i = 0; same && i < model.n_nodes; i++) {
+        tp_blob_node(records + (size_t)i * stride, stride, &node);
+        same = tp_bytes_equal((const uint8_t *)&node, (const uint8_t *)&plan->node[i].node, sizeof node);
+    }
+    return same ? TP_OK : TP_E_MISMATCH;
 }
 
 tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
@@ -162,7 +194,8 @@ tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe) {
     tp_status status = tp_blob_section(blob, "RECP", &data, &length);
     if (status != TP_OK) { return status; }
     if (data == NULL) { return TP_E_MODE; }
-    TP_MEMCPY(recipe, data, sizeof *recipe);
+    TP_MEMSET(recipe, 0, sizeof *recipe);
+    TP_MEMCPY(recipe, data, tp_min_u32(length, sizeof *recipe));
     return TP_OK;
 }
 
@@ -180,12 +213,6 @@ static const uint8_t *tp_blob_tensor(const tp_blob *blob, const char *name, cons
         return fits ? weights + tp_blob_u32(record + 28) : NULL;
     }
     return NULL;
-}
-
-static bool tp_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t n) {
-    bool equal = true;
-    for (uint32_t i = 0; i < n && equal; i++) { equal = a[i] == b[i]; }
-    return equal;
 }
 
 TP_COLD tp_status tp_net_flash(tp_net *net, const tp_blob *blob) {

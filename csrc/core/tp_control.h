@@ -7,8 +7,6 @@
 
 #include "tp_base.h"
 
-#define TP_NOINLINE __attribute__((noinline))
-
 typedef struct tp_control {
     uint64_t before, during;
 } tp_control;

@@ -6,7 +6,7 @@
 
 #include "../include/tinyprop_log.h"
 
-enum { TP_LOG_VERSION = 0x00010000, TP_LOG_SOURCE = 32, TP_LOG_HASHED = 1 };
+enum { TP_LOG_VERSION = 0x00010001, TP_LOG_SOURCE = 32, TP_LOG_HASHED = 1 };
 
 typedef struct tp_log_head {
     uint32_t version, flags;
@@ -16,11 +16,11 @@ typedef struct tp_log_head {
     uint32_t n_in, n_out, labels, stats_bytes;
     tp_recipe recipe;
 } tp_log_head;
-_Static_assert(sizeof(tp_log_head) == 224, "the log is a file format");
+_Static_assert(sizeof(tp_log_head) == 256, "the log is a file format");
 
 typedef struct tp_log_entry {
     int32_t result;
-    uint32_t n, flags, reserved;
+    uint32_t n, flags, passed;
     uint64_t stats, net; /* hashes; net: 0 without TP_LOG_HASHED */
 } tp_log_entry;
 _Static_assert(sizeof(tp_log_entry) == 32, "the log is a file format");
@@ -120,7 +120,7 @@ tp_status tp_log_step(tp_log *log, const tp_net *net, const tp_batch *batch, con
     if (result != TP_OK && result != TP_E_LOSS && result != TP_E_DELTA) { return TP_OK; }
     const tp_plan *plan = net->plan;
     bool labels = tp_loss_find(plan->loss)->labels, inside = log->flags == TP_LOG_SAMPLES;
-    tp_log_entry entry = {result, batch->n, 0, 0, 0, 0};
+    tp_log_entry entry = {result, batch->n, 0, net->recall != NULL ? net->recall->passed : 0u, 0, 0};
     log->steps++;
     if (stats != NULL && result == TP_OK) { entry.stats = tp_log_hash(tp_log_seed, stats, stats->bytes); } /* a NaN has no bits of its own */
     if (log->every > 0 && log->steps % log->every == 0) {

@@ -15,10 +15,7 @@ static bool tp_net_has_rows(const tp_plan *plan) {
 
 TP_COLD tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels) {
     if (net == NULL || plan == NULL) { return TP_E_ARG; }
-    if (plan->source_version != (TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH) ||
-        plan->n_nodes == 0 || plan->bytes != tp_plan_bytes(plan->n_nodes)) {
-        return TP_E_VERSION;
-    }
+    if (!tp_plan_known(plan)) { return TP_E_VERSION; }
     if (!tp_net_has_rows(plan)) { return TP_E_ABSENT; }
     if (plan->training != 0 && plan->recipe.numerics == TP_NUMERICS_FLUSH && TP_CONTROL_FLUSH == 0) { return TP_E_RECIPE; }
     if (arena == NULL || (uintptr_t)arena % TP_ALIGN != 0 || bytes < plan->arena_bytes) { return TP_E_ARENA; }

@@ -4,6 +4,25 @@
 #include "tp_control.h"
 #include "tp_state.h"
 
+/* No gaps, and 64-bit members at multiples of 8: every compiler lays a plan out alike. */
+_Static_assert(sizeof(tp_plan_node) == 464 && sizeof(tp_plan) == 328 + 464 && offsetof(tp_plan, macs_forward) == 96 &&
+                   offsetof(tp_plan, recipe) == 160 && offsetof(tp_recipe, seed) == 32 && offsetof(tp_plan, node) == 328,
+               "a plan that a PC made would not be this compiler's");
+
+/* FNV-1a over version and source id: other sources may lay out an arena otherwise. */
+static uint32_t tp_plan_source(void) {
+    const char *text[2] = {tp_version(), tp_source_id()};
+    uint32_t hash = 0x811c9dc5u;
+    for (uint32_t i = 0; i < 2; i++) {
+        for (const char *c = text[i]; *c != 0; c++) { hash = (hash ^ (uint8_t)*c) * 0x01000193u; }
+    }
+    return hash;
+}
+
+static bool tp_plan_known(const tp_plan *plan) {
+    return plan->source == tp_plan_source() && plan->n_nodes > 0 && plan->bytes == tp_plan_bytes(plan->n_nodes);
+}
+
 uint32_t tp_plan_bytes(uint32_t n_nodes) {
     if (n_nodes == 0 || n_nodes > TP_MAX_NODES) { return 0; }
     return (uint32_t)(sizeof(tp_plan) + (n_nodes - 1u) * sizeof(tp_plan_node));
@@ -117,7 +136,7 @@ static void tp_plan_layers(tp_plan *plan, bool *overflow) {
         bool map = p->n_out != p->rows; /* more than one position: a convolution */
         bool wide = p->row_len >= 72;
         bool channel = params->select == TP_SELECT_CHANNEL || (params->select == TP_SELECT_AUTO && !wide);
-        p->select = (map || p->tensor[0].rank == 4) && channel ? TP_SELECT_CHANNEL : TP_SELECT_ELEMENT;
+        p->select = ((map || p->tensor[0].rank == 4) && channel) || tp_policy_find(plan->recipe.policy)->channels ? TP_SELECT_CHANNEL : TP_SELECT_ELEMENT;
         p->n_select = p->select == TP_SELECT_CHANNEL ? p->rows : p->n_out;
         p->macs_dw = p->trainable != 0 ? tp_mul(p->n_out, p->macs_row, overflow) : 0u;
         p->macs_dx = p->needs_dx[0] != 0 ? tp_mul(p->n_out, p->macs_row, overflow) : 0u;
@@ -175,7 +194,7 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
     plan->n_nodes = model->n_nodes;
     plan->training = recipe != NULL ? 1u : 0u;
     plan->recipe = recipe != NULL ? *recipe : tp_recipe_default();
-    plan->source_version = TP_VERSION_MAJOR << 16 | TP_VERSION_MINOR << 8 | TP_VERSION_PATCH;
+    plan->source = tp_plan_source();
     plan->bytes = tp_plan_bytes(model->n_nodes);
     plan->options = *options;
     tp_status status = tp_plan_model(plan, model, where);
@@ -187,6 +206,7 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
         status = tp_recipe_check(recipe, plan->alpha_bound, &plan->warnings);
         if (status != TP_OK) { return status; }
         plan->theta = tp_recipe_theta(&recipe->policy_params);
+        if (tp_policy_looks(plan)) { plan->options.samples = 1; }
     }
     bool overflow = false;
     tp_plan_backward(plan);
@@ -197,6 +217,8 @@ static TP_COLD TP_NOINLINE tp_status tp_plan_make_checked(const tp_model *model,
     *where = plan->n_nodes;
     if (recipe != NULL && !tp_plan_optimizer_ok(plan)) { return TP_E_RECIPE; }
     tp_plan_layers(plan, &overflow);
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    if (recipe != NULL && policy->macs != NULL) { policy->macs(plan); }
     return overflow ? TP_E_LIMIT : tp_plan_regions(plan);
 }
 

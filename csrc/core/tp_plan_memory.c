@@ -187,23 +187,23 @@ static uint32_t tp_plan_bias(const tp_plan_node *p) {
 
 /* Bytes of the policy state of the net and of all its layers. */
 static uint32_t tp_plan_policy_bytes(const tp_plan *plan) {
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
-    return (policy->net_words + policy->layer_words * plan->n_layers) * 4u;
+    uint32_t words = tp_policy_net_words(plan);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) { words += plan->node[i].layer != TP_NO_OFFSET ? tp_policy_layer_words(plan, &plan->node[i]) : 0u; }
+    return words * 4u;
 }
 
 static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_optim_ops *optim = tp_optim_find(plan->recipe.optimizer);
     plan->state_at = *at;
     *at = tp_sum(*at, (uint32_t)sizeof(tp_state), overflow);
     plan->policy_at = *at;
-    *at = tp_sum(*at, policy->net_words * 4u, overflow);
+    *at = tp_sum(*at, tp_policy_net_words(plan) * 4u, overflow);
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         p->optim = p->grad = p->touched = p->policy = TP_NO_OFFSET;
         if (p->layer != TP_NO_OFFSET) {
             p->policy = *at;
-            *at = tp_sum(*at, policy->layer_words * 4u, overflow);
+            *at = tp_sum(*at, tp_policy_layer_words(plan, p) * 4u, overflow);
         }
         if (p->trainable != 0 && optim->words != NULL) {
             p->optim = *at;

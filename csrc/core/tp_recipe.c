@@ -36,7 +36,9 @@ tp_status tp_recipe_preset(tp_recipe *recipe, const char *preset) {
                                 .ymax_decay = 0.9995f, .ymax_fixed = 1.0f, .output_dense = output_dense_, \
                                 .select = select_, .d_min = 0.0f, .d_max = 1.0f, .tau = tau_,             \
                                 .beta = 1.0f, .alpha_mode = TP_MAX_AUTO, .alpha_decay = 0.9995f,          \
-                                .alpha_fixed = 1.0f};                                                     \
+                                .alpha_fixed = 1.0f, .rate = 0.2f, .steer = TP_STEER_SAMPLES,             \
+                                .gain = 0.01f, .history = 1024, .stale = 1, .weight_share = 1.0f,         \
+                                .delta_share = 1.0f, .revisit = 0};                                       \
         return TP_OK;                                                                                     \
     }
 #include "../policy/tp_policy_list.h"
@@ -63,10 +65,10 @@ static tp_status tp_recipe_check(const tp_recipe *r, float bound, uint32_t *warn
                    r->momentum < 1.0f && r->weight_decay >= 0.0f && tp_finite(r->weight_decay);
     bool schedule = s->kind <= TP_SCHEDULE_STEP && (s->kind != TP_SCHEDULE_COSINE || (s->total >= 1 && s->warmup <= s->total)) &&
                     (s->kind != TP_SCHEDULE_STEP || (s->every >= 1 && s->gamma > 0.0f && s->gamma <= 1.0f));
-    bool select = r->policy_params.select <= TP_SELECT_AUTO;
-    if (!numbers || !schedule || !select) { return TP_E_RECIPE; }
+    bool select = r->policy_params.select <= TP_SELECT_AUTO, revisit = r->policy_params.revisit <= TP_MAX_REVISIT;
+    if (!numbers || !schedule || !select || !revisit) { return TP_E_RECIPE; }
     if (policy->check != NULL && !policy->check(&r->policy_params)) { return TP_E_RECIPE; }
-    if (policy->learn != NULL) {
+    if (policy->theta) {
         float theta = tp_recipe_theta(&r->policy_params);
         if (!(theta < 1.0f) || !tp_finite(theta)) { return TP_E_RECIPE; } /* would never train */
         if (theta < 0.0f) { *warnings |= TP_WARN_THETA_NEGATIVE; }

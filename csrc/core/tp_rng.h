@@ -6,7 +6,7 @@
 #include "tp_base.h"
 
 /* What a stream is for: part of the counter, so that no two uses ever share numbers. */
-enum { TP_RNG_INIT = 1, TP_RNG_SHUFFLE = 2, TP_RNG_DROPOUT = 3, TP_RNG_ROUND = 4 };
+enum { TP_RNG_INIT = 1, TP_RNG_SHUFFLE = 2, TP_RNG_DROPOUT = 3, TP_RNG_ROUND = 4, TP_RNG_POLICY = 5 };
 
 typedef struct tp_rng_block {
     uint32_t word[4];

@@ -9,8 +9,10 @@ static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d
     uint32_t positions = p->n_out / p->rows;
     TP_CALL(s->k, channel_asum_f32)(score, d, positions, p->rows);
     for (uint32_t c = 0; c < p->rows && policy->score != NULL; c++) {
+        const tp_layer_ops *ops = tp_layer_find(p->node.op);
         const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)c * p->row_len;
-        tp_channel channel = {p->layer, c, score[c], TP_CALL(s->k, asum_f32)(w, p->row_len)};
+        float weights = ops->row_l1 != NULL ? ops->row_l1(s, p, c) : TP_CALL(s->k, asum_f32)(w, p->row_len);
+        tp_channel channel = {p->layer, c, score[c], weights};
         score[c] = policy->score(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &channel);
     }
     TP_CALL(s->k, top_f32)(score, p->rows, keep);

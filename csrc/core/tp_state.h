@@ -25,6 +25,10 @@ TP_INLINE float *tp_arena_f32(const uint8_t *arena, uint32_t offset) {
     return (float *)(void *)(uintptr_t)(arena + offset);
 }
 
+/* Of the samples of this pass: their losses, and the sums|delta| of the weight layer whose turn it is. */
+TP_INLINE float *tp_step_loss(const tp_step *s) { return tp_arena_f32(s->arena, s->plan->outcome_at) + s->first; }
+TP_INLINE float *tp_step_l1(const tp_step *s) { return tp_step_loss(s) + s->plan->options.samples; }
+
 /* Gradient rows that are computed together where there is no buffer for all of them. */
 TP_INLINE uint32_t tp_plan_gradient_block(const tp_plan *plan, const tp_plan_node *p) { return tp_min_u32(plan->options.packing != 0 || p->row_len <= 16u ? 8u : 1u, p->rows); }
 

@@ -24,6 +24,14 @@ static tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     return TP_OK;
 }
 
+/* A sample before its forward pass. */
+static tp_glance tp_train_glance(const tp_step *s, uint32_t i) {
+    const tp_recall *recall = s->net->recall;
+    const tp_progress *progress = &tp_net_state(s->net)->progress;
+    const uint8_t *x = (const uint8_t *)s->batch.x + (size_t)i * tp_input_bytes(s->plan);
+    return (tp_glance){s->k, x, progress->samples + i, progress->epochs, recall != NULL && recall->loss != NULL ? recall->loss[i] : 0.0f};
+}
+
 /* The step turns to the samples at .. at + n of its batch that are worked on together. */
 static void tp_train_group(tp_step *s, uint32_t at) {
     s->at = at;
@@ -33,15 +41,34 @@ static void tp_train_group(tp_step *s, uint32_t at) {
     s->n = s->group;
 }
 
-/* Loss of sample s->first of those worked on together; d = NULL: no error wanted. */
-static float tp_sample_loss(const tp_step *s, float *d) {
+/* The same from the first sample on that the policy wants to see. false: there is none. */
+static bool tp_train_next(tp_step *s, uint32_t at) {
+    const tp_plan *plan = s->plan;
+    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
+    const tp_recall *recall = s->net->recall;
+    for (bool looks = tp_policy_looks(plan); looks && at < s->batch.n; at++) {
+        tp_glance g = tp_train_glance(s, at);
+        if (policy->look(plan, tp_arena_f32(s->arena, plan->policy_at), &g)) { break; }
+        if (s->stats != NULL) { s->stats->passed += 1u; }
+        if (recall != NULL && recall->trained != NULL) { recall->trained[at] = 0; }
+    }
+    if (at >= s->batch.n) { return false; }
+    s->sample = tp_net_state(s->net)->progress.samples + at;
+    s->learns = s->node = 0;
+    s->phase = TP_STEP_FORWARD;
+    tp_train_group(s, at);
+    return true;
+}
+
+/* Loss of sample s->first of those worked on together, its error d and the sum *alpha of |d|; NULL: no error wanted. */
+static float tp_sample_loss(const tp_step *s, float *d, float *alpha) {
     const tp_plan *plan = s->plan;
     const tp_batch *b = &s->batch;
     uint32_t i = s->at + s->first;
     tp_truth truth = {b->label != NULL ? b->label[i] : 0u, b->target != NULL ? b->target + (size_t)i * plan->n_out : NULL};
     bool correct = false;
     const float *z = tp_step_act(s, (int32_t)plan->n_nodes - 1);
-    float loss = tp_loss_find(plan->loss)->eval(s->k, z, d, plan->n_out, &truth, &correct);
+    float loss = tp_loss_find(plan->loss)->eval(s->k, z, d, alpha, plan->n_out, &truth, &correct);
     if (s->stats != NULL) {
         s->stats->samples += 1u;
         s->stats->correct += correct ? 1u : 0u;
@@ -57,18 +84,23 @@ static tp_status tp_train_decide(tp_step *s, bool *learn) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     *learn = false;
     if (plan->first_trainable == plan->n_nodes) { /* all is frozen: nothing to learn */
-        (void)tp_sample_loss(s, NULL);
+        (void)tp_sample_loss(s, NULL, NULL);
         return TP_OK;
     }
     float *d = tp_arena_f32(s->arena, plan->node[plan->n_nodes - 1u].err) + (size_t)s->first * plan->n_out;
-    float loss = tp_sample_loss(s, d);
+    float alpha, loss = tp_sample_loss(s, d, &alpha);
     *tp_step_loss(s) = loss;
-    float alpha = TP_CALL(s->k, asum_f32)(d, plan->n_out);
     if (!tp_finite(loss) || !tp_finite(alpha)) { return TP_E_LOSS; }
     if (s->stats != NULL) { s->stats->alpha = alpha; }
-    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, s->sample + s->first};
-    *learn = policy->learn == NULL || policy->learn(&plan->recipe.policy_params, tp_arena_f32(s->arena, plan->policy_at), &o);
+    uint32_t i = s->at + s->first;
+    const tp_recall *recall = s->net->recall;
+    tp_glance before = tp_train_glance(s, i);
+    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, &before};
+    *learn = policy->learn == NULL || policy->learn(plan, tp_arena_f32(s->arena, plan->policy_at), &o);
+    s->trained += *learn ? 1u : 0u;
     if (*learn && s->stats != NULL) { s->stats->trained += 1u; }
+    if (recall != NULL && recall->loss != NULL) { recall->loss[i] = loss; }
+    if (recall != NULL && recall->trained != NULL) { recall->trained[i] = *learn ? 1u : 0u; }
     return TP_OK;
 }
 
@@ -82,7 +114,6 @@ static bool tp_train_outcome(tp_step *s, tp_status *status) {
         *status = tp_train_decide(s, &learn);
         if (*status != TP_OK) { return true; }
         s->learns |= (uint64_t)(learn ? 1u : 0u) << s->first;
-        s->trained = s->trained || learn;
     }
     s->first = s->n = 0;
     return true;
@@ -119,23 +150,23 @@ static bool tp_train_run(tp_step *s) {
 /* Copies the policy's state to where a batch that fails can take it back from, or back. */
 static void tp_train_undo(const tp_net *net, bool back) {
     const tp_plan *plan = net->plan;
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     uint8_t *kept = net->arena + plan->undo_at;
     for (uint32_t i = 0; i <= plan->n_nodes; i++) {
         bool whole = i == plan->n_nodes;
         if (!whole && plan->node[i].layer == TP_NO_OFFSET) { continue; }
         uint8_t *state = net->arena + (whole ? plan->policy_at : plan->node[i].policy);
-        uint32_t bytes = (whole ? policy->net_words : policy->layer_words) * 4u;
+        uint32_t bytes = (whole ? tp_policy_net_words(plan) : tp_policy_layer_words(plan, &plan->node[i])) * 4u;
         TP_MEMCPY(back ? state : kept, back ? kept : state, bytes);
         kept += bytes;
     }
 }
 
 static TP_NOINLINE tp_status tp_train_begin(tp_net *net, const tp_batch *batch, tp_stats *stats) {
-    tp_status status = tp_batch_check(net, batch);
-    if (status != TP_OK) { return status; }
     const tp_recipe *r = &net->plan->recipe;
-    if (batch->n > r->batch) { return TP_E_ARG; }
+    uint32_t passed = net->recall != NULL ? net->recall->passed : 0u;
+    tp_status status = batch != NULL && batch->n == 0 && passed > 0 ? TP_OK : tp_batch_check(net, batch);
+    if (status != TP_OK) { return status; }
+    if (batch->n > r->batch || passed > r->batch - batch->n) { return TP_E_ARG; }
     const tp_progress *progress = &tp_net_state(net)->progress;
     tp_step *s = &net->step;
     tp_step_open(s, net);
@@ -146,12 +177,11 @@ static TP_NOINLINE tp_status tp_train_begin(tp_net *net, const tp_batch *batch, 
     s->lr = tp_recipe_lr(r, progress->batches);
     s->lr_batch = s->lr / (float)r->batch;
     s->update = (uint32_t)progress->updates + 1u;
-    s->sample = progress->samples;
     net->error_node = net->plan->n_nodes;
     tp_stats_clear(stats, net->plan);
+    if (stats != NULL) { stats->passed = passed; }
     if (!s->batch_one) { tp_train_undo(net, false); }
-    tp_train_group(s, 0);
-    s->phase = TP_STEP_FORWARD;
+    if (!tp_train_next(s, 0)) { s->phase = TP_STEP_UPDATE; }
     return TP_OK;
 }
 
@@ -159,12 +189,18 @@ static TP_NOINLINE tp_status tp_train_begin(tp_net *net, const tp_batch *batch, 
 static void tp_train_end(tp_net *net) {
     tp_step *s = &net->step;
     tp_progress *progress = &tp_net_state(net)->progress;
+    const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
     bool keep = s->status == TP_OK || (s->batch_one && s->status == TP_E_DELTA); /* the layers above have moved */
+    uint32_t seen = s->batch.n + (net->recall != NULL ? net->recall->passed : 0u);
     if (!s->batch_one && s->status != TP_OK) { tp_train_undo(net, true); }
     if (keep) {
-        progress->samples += s->batch.n;
+        progress->samples += seen;
         progress->batches += 1u;
-        progress->updates += s->trained ? 1u : 0u;
+        progress->updates += s->trained > 0 ? 1u : 0u;
+    }
+    if (s->status == TP_OK && policy->spent != NULL) {
+        tp_spent spent = {seen, s->trained, s->macs, s->plan->macs_backward * seen};
+        policy->spent(s->plan, tp_arena_f32(s->arena, s->plan->policy_at), &spent);
     }
     if (s->stats != NULL && s->stats->samples > 0) { s->stats->loss /= (float)s->stats->samples; }
     s->phase = TP_STEP_NONE;
@@ -187,12 +223,7 @@ static TP_NOINLINE tp_status tp_train_slice(tp_net *net) {
         case TP_STEP_RUN:
             if (tp_train_run(s)) {
                 s->phase = TP_STEP_BACKWARD;
-            } else if (s->at + s->group < s->batch.n) {
-                s->learns = s->node = 0;
-                s->sample += s->group;
-                tp_train_group(s, s->at + s->group);
-                s->phase = TP_STEP_FORWARD;
-            } else {
+            } else if (!tp_train_next(s, s->at + s->group)) {
                 s->node = 0;
                 s->phase = TP_STEP_UPDATE;
             }
@@ -221,6 +252,21 @@ static TP_NOINLINE tp_status tp_train_slice(tp_net *net) {
     }
 }
 
+/* A byte says: 2^e .. 2^(e+1) - 1, e < 7: pass it over, and as often again as it exceeds 2^e; 128 + e: due, skipped e times; 0 as 128. */
+bool tp_revisit_due(uint8_t *visits) {
+    uint32_t v = *visits, e = 0;
+    if (v == 0 || v >= 128u) { return true; }
+    while (v >> (e + 1u) != 0) { e++; }
+    *visits = (uint8_t)(v == 1u << e ? 129u + e : v - 1u);
+    return false;
+}
+
+void tp_revisit_mark(uint8_t *visits, bool trained, uint32_t cap) {
+    uint32_t e = *visits >= 128u ? *visits - 128u : 0u;
+    while (e > 0 && 1u << e > tp_min_u32(cap, TP_MAX_REVISIT)) { e--; }
+    *visits = (uint8_t)(trained || cap == 0 ? 0u : (2u << e) - 1u);
+}
+
 static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, float *out, tp_stats *stats) {
     tp_status status = tp_batch_check(net, batch);
     if (status != TP_OK) { return status; }
@@ -234,7 +280,7 @@ static TP_NOINLINE tp_status tp_eval_batch(tp_net *net, const tp_batch *batch, f
         tp_train_group(s, at);
         (void)tp_forward(s);
         if (out != NULL) { TP_MEMCPY(out + (size_t)at * n_out, tp_step_act(s, (int32_t)net->plan->n_nodes - 1), (size_t)s->group * n_out * sizeof(float)); }
-        for (s->first = 0; s->first < s->group; s->first++) { (void)tp_sample_loss(s, NULL); }
+        for (s->first = 0; s->first < s->group; s->first++) { (void)tp_sample_loss(s, NULL, NULL); }
     }
     if (stats != NULL) { stats->loss /= (float)stats->samples; }
     return TP_OK;

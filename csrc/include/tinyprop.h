@@ -79,6 +79,8 @@ const char *tp_status_name(tp_status status);
 #define TP_NODE_TENSORS 4u /* parameter tensors of one node */
 #define TP_MAX_SAMPLES 64u /* of a batch worked on together */
 #define TP_MAX_THREADS 64u
+#define TP_MAX_HISTORY 65536u /* losses that a policy remembers */
+#define TP_MAX_REVISIT 64u    /* visits that a sample is passed over */
 
 /* ------------------------------------------------------------------- model */
 
@@ -152,6 +154,8 @@ typedef enum tp_max_mode {
     TP_MAX_AUTO = 5      /* alpha only: ANALYTIC where it exists, else DECAY */
 } tp_max_mode;
 
+typedef enum tp_steer { TP_STEER_SAMPLES = 0, TP_STEER_EFFORT = 1 } tp_steer;
+
 typedef enum tp_schedule_kind { TP_SCHEDULE_CONSTANT = 0, TP_SCHEDULE_COSINE = 1, TP_SCHEDULE_STEP = 2 } tp_schedule_kind;
 
 /* Learning rate as a function of batches seen, skipped ones included: warm-up lr*(t+1)/warmup for t < warmup,
@@ -178,6 +182,13 @@ typedef struct tp_policy_params {
     uint32_t alpha_mode;      /* tp_max_mode */
     float alpha_decay;        /* g of alpha_max in (0, 1], TP_MAX_DECAY */
     float alpha_fixed;        /* TP_MAX_FIXED, > 0 */
+    float rate;               /* random: share of the samples that train; steered, eif: the wanted share; 0 < rate <= 1 */
+    uint32_t steer;           /* tp_steer: what the wanted share of `steered` is of */
+    float gain;               /* steered, eif: how fast the threshold follows, 0 < gain <= 1 */
+    uint32_t history;         /* selective: losses that a loss is ranked among, 1 .. TP_MAX_HISTORY; beta is its exponent */
+    uint32_t stale;           /* selective: epochs that a loss is used for, >= 1; above 1 it needs tp_recall.loss */
+    float weight_share, delta_share; /* emp: g1, g2 >= 0, not both 0; s_max is its share of channels */
+    uint32_t revisit;         /* for whoever feeds the samples (tp_revisit_due): 0 off, else 1 .. TP_MAX_REVISIT. No policy reads it */
 } tp_policy_params;
 
 /* Int8 weights move by whole steps. Default: rounded at random, so that on average nothing is lost, by a gradient scaled to the
@@ -277,10 +288,11 @@ typedef struct tp_plan_node {
     float zpow;                    /* zeta^(L-l), by repeated multiplication from the last weight layer */
 } tp_plan_node;
 
-/* Everything a net needs to know, free of pointers: made on a PC it is valid on the microcontroller. */
+/* Everything a net needs to know, free of pointers and of gaps: made on a PC it is, byte for byte, the microcontroller's own, and may
+ * lie in its flash (tp_plan_check; `firmware export` does so). */
 typedef struct tp_plan {
     uint32_t bytes;          /* of this plan, nodes included */
-    uint32_t source_version; /* TP_VERSION packed; tp_net_open refuses another one */
+    uint32_t source;         /* hash of version and source id of the library that made it; tp_net_open refuses another */
     uint32_t training;       /* 0: inference only */
     uint32_t warnings;       /* TP_WARN_* */
     uint32_t arena_bytes;    /* size of the arena */
@@ -296,6 +308,7 @@ typedef struct tp_plan {
     uint32_t n_in, n_out;             /* elements of input and output */
     uint32_t first_trainable;         /* node index; n_nodes: nothing to train */
     uint64_t macs_forward, macs_backward; /* of one sample, dense training */
+    uint64_t macs_look, macs_learn;   /* the policy's own: of every sample seen; more of one that went forward */
     tp_shape input;
     uint32_t input_dtype, loss;
     float theta, alpha_bound; /* decision; analytic maximum of alpha, 0: none */
@@ -346,6 +359,14 @@ typedef struct tp_batch {
     uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
 } tp_batch;
 
+/* What a caller knows of the samples of a batch, and wants to know. */
+typedef struct tp_recall {
+    float *loss;      /* n, or NULL: the last loss of each, 0: none known yet; a step writes those it computes */
+    uint8_t *trained; /* n, or NULL: a step writes 1: trained, 0: not */
+    uint32_t passed;  /* samples of the batch that are not in tp_batch: seen, neither looked at nor trained. n + passed <= recipe.batch;
+                       * n may then be 0 */
+} tp_recall;
+
 /* A step or a forward pass on its way: what it is about, where it stands, what its slice may still do. Private. */
 typedef struct tp_step {
     const struct tp_net *net;
@@ -361,7 +382,8 @@ typedef struct tp_step {
     bool batch_one;      /* no gradient buffer: rows are updated as soon as they are known */
     bool direct;         /* the gradient of this pass is that of the whole batch, and the update is plain SGD */
     bool fresh;          /* nothing has been done in this slice */
-    bool trained;        /* some sample of the batch was */
+    uint32_t trained;    /* samples of the batch that were */
+    uint64_t macs;       /* dW and dX of them so far, by k */
     uint8_t phase;       /* TP_STEP_* */
     uint8_t stage;       /* of a node going backward: TP_STAGE_* */
     float lr, lr_batch;  /* of this batch; lr / batch, rounded once */
@@ -376,7 +398,7 @@ typedef struct tp_step {
 } tp_step;
 
 /* A live network: a few pointers, no memory of its own. Fields are private except `trace`, `trace_user`, `parallel`,
- * `should_stop`, `stop_user`. */
+ * `recall`, `should_stop`, `stop_user`. */
 typedef struct tp_net {
     const tp_plan *plan;
     uint8_t *arena;
@@ -389,6 +411,7 @@ typedef struct tp_net {
     void (*trace)(void *user, const struct tp_trace *event);
     void *trace_user;
     tp_parallel parallel;
+    tp_recall *recall; /* of the batches to come; NULL: none */
     /* Asked between the units of work of a step (or of tp_net_forward's pass), never before the first of a call; true ends
      * the slice there, and nothing is lost. NULL: never. */
     bool (*should_stop)(void *user);
@@ -409,7 +432,7 @@ typedef struct tp_trace {
 
 /* Binds plan and arena (aligned to TP_ALIGN, plan->arena_bytes large); both must outlive the net. kernels NULL: the best.
  * Weights and training state in the arena are kept (gradient sums are cleared): call tp_net_init or tp_blob_load next. The
- * plan is trusted: it must come from tp_plan_make of this version. TP_E_ARENA, TP_E_VERSION, TP_E_ABSENT; TP_E_RECIPE:
+ * plan is trusted: it must come from tp_plan_make of these sources (TP_E_VERSION). TP_E_ARENA, TP_E_ABSENT; TP_E_RECIPE:
  * TP_NUMERICS_FLUSH on a machine that cannot. */
 tp_status tp_net_open(tp_net *net, const tp_plan *plan, void *arena, uint32_t bytes, const tp_kernels *kernels);
 /* Plans of the option `flash`: binds the parameters that do not train to those of `blob`, whose bytes, aligned to 8, must outlive the
@@ -436,6 +459,13 @@ tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *tensor, ch
 /* Replaces parameter tensor `index` by what lies in `from` (tensor.bytes, in its type). TP_E_ARG past the last; TP_E_DATA: not finite, a
  * scale that is not above 0, a .requant that no scales give; TP_E_MODE: it lies in flash. */
 tp_status tp_net_write(tp_net *net, uint32_t index, const void *from);
+/* Which biases of a masked layer train. */
+typedef enum tp_bias { TP_BIAS_ROWS = 0, TP_BIAS_ALL = 1, TP_BIAS_NONE = 2 } tp_bias; /* ROWS: those of the rows that train */
+
+/* Policy `masked`: of weight layer `layer`, row r of the weights (output, channel) trains iff rows[r] != 0 (NULL: all do); other rows pass
+ * errors on. Below the last layer that trains, no error is computed. In training state, so that reset and load change it; at first all
+ * train. TP_E_ARG: no such layer or bias; TP_E_MODE: another policy, or inference only. */
+tp_status tp_net_mask(tp_net *net, uint32_t layer, const uint8_t *rows, uint32_t bias);
 /* Learning rate that the next batch will use; 0 for an inference net. */
 float tp_net_lr(const tp_net *net);
 /* Marks the begin/end of an epoch: counts it, runs the policy's hooks (TP_MAX_EPOCH restarts Ymax). Training works without
@@ -464,7 +494,7 @@ typedef struct tp_layer_stats {
 /* One step, fixed size for a given model: tp_stats_bytes(plan). No time in it: it is hashed by the parity test. */
 typedef struct tp_stats {
     uint32_t bytes;         /* of this record; set by the step */
-    uint32_t samples;       /* seen */
+    uint32_t samples;       /* that went forward */
     uint32_t trained;       /* decided to train */
     uint32_t correct;       /* right before the update: softmax-CE, first largest output = label; BCE, every output on its
                              * target's side of 1/2; MSE, 0 */
@@ -473,7 +503,8 @@ typedef struct tp_stats {
     uint64_t macs_forward, macs_dw, macs_dx; /* done, dX and dW counted by k */
     uint64_t macs_worked;   /* backward MACs of the kept elements that are not exactly 0 */
     uint64_t selected;      /* elements of the errors that a selection had to search (0 < k < n) */
-    uint32_t n_layers, reserved;
+    uint32_t n_layers;
+    uint32_t passed;        /* seen without a forward pass */
     tp_layer_stats layer[1]; /* n_layers of them */
 } tp_stats;
 
@@ -528,11 +559,19 @@ tp_status tp_eval_step(tp_net *net, const tp_batch *batch, float *out, tp_stats 
 typedef struct tp_totals {
     uint64_t samples, trained, correct, steps;
     uint64_t macs_forward, macs_dw, macs_dx, macs_worked, selected;
-    uint64_t macs_dense_backward; /* what dense training of the same samples would have done: E_bwd = (dw + dx) / this */
+    uint64_t macs_dense_backward; /* what dense training of all samples would have done: E_bwd = (dw + dx) / this */
+    uint64_t passed;              /* samples without a forward pass */
+    uint64_t macs_dense_forward;  /* forward passes of all samples */
+    uint64_t macs_policy;         /* the policy's own, in neither of the others */
     double loss;                  /* sum over samples */
 } tp_totals;
 /* Adds one record; `totals` starts zeroed. */
 void tp_totals_add(tp_totals *totals, const tp_plan *plan, const tp_stats *stats);
+
+/* Samples that are not worth a look (docs/ALGORITHM.md section 10): a byte each, 0 at the beginning, of whoever feeds them. At every
+ * visit: false, pass it over (tp_recall.passed); true, train a step on it, and mark what came of it. cap: policy_params.revisit, > 0. */
+bool tp_revisit_due(uint8_t *visits);
+void tp_revisit_mark(uint8_t *visits, bool trained, uint32_t cap);
 
 /* Writes the Fisher-Yates permutation of 0 .. n-1 by (seed, epoch) to index[n]. docs/NUMERICS.md. */
 void tp_shuffle(uint64_t seed, uint32_t epoch, uint32_t *index, uint32_t n);
@@ -557,6 +596,8 @@ tp_status tp_blob_open(tp_blob *blob, const void *bytes, size_t length);
 /* Decodes the graph into nodes[capacity]; model->nodes = nodes. What it describes is checked by tp_plan_make.
  * TP_E_BUFFER: capacity < blob->n_nodes. */
 tp_status tp_blob_model(const tp_blob *blob, tp_node *nodes, uint32_t capacity, tp_model *model);
+/* Is `plan`, made elsewhere, of these sources (TP_E_VERSION) and of the blob's model, node by node (TP_E_MISMATCH)? */
+tp_status tp_plan_check(const tp_plan *plan, const tp_blob *blob);
 /* The stored recipe, checked by tp_plan_make. TP_E_MODE: the blob has none. */
 tp_status tp_blob_recipe(const tp_blob *blob, tp_recipe *recipe);
 /* First section with that four-letter tag, e.g. "META", inside the blob's bytes. *data NULL, *length 0: not there. */

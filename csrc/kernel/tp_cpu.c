@@ -16,6 +16,22 @@ static __attribute__((unused)) bool tp_cpu_has_avx512(void) {
 static __attribute__((unused)) bool tp_cpu_has_avx512vnni(void) { return tp_cpu_has_avx512() && __builtin_cpu_supports("avx512vnni") != 0; }
 #endif
 
+#if defined(__aarch64__)
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+/* Linux says so; elsewhere the compiler must know. */
+static __attribute__((unused)) bool tp_cpu_has_dotprod(void) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    return true;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) >> 20 & 1u) != 0; /* HWCAP_ASIMDDP */
+#else
+    return false;
+#endif
+}
+#endif
+
 /* Row `index` of the ISA list; NULL past the last. *usable: this CPU runs it. */
 static const tp_kernels *tp_kernels_row(uint32_t index, bool *usable) {
     uint32_t i = 0;

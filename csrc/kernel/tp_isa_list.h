@@ -8,6 +8,7 @@
 #define TP_STATIC_neon 5
 #define TP_STATIC_vfp 6
 #define TP_STATIC_avx512vnni 7
+#define TP_STATIC_neondot 8
 /* Cortex-M with an FPU and fma */
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__ARM_FEATURE_FMA)
 #define TP_ISA_HAS_VFP
@@ -69,13 +70,23 @@
 #define TP_ISA_ROW_NEON
 #endif
 
+/* neon and its dot products of int8 */
+#if defined(__aarch64__) && TP_ISA_WANTED(neondot)
+#if !TP_ISA_WANTED(neon)
+#error "tinyprop: neondot needs the table neon beside it: -DTP_STATIC_ISA=all"
+#endif
+#define TP_ISA_ROW_NEONDOT TP_ISA(neondot, tp_cpu_has_dotprod())
+#else
+#define TP_ISA_ROW_NEONDOT
+#endif
+
 #if defined(TP_ISA_HAS_VFP) && TP_ISA_WANTED(vfp)
 #define TP_ISA_ROW_VFP TP_ISA(vfp, true)
 #else
 #define TP_ISA_ROW_VFP
 #endif
 
-#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_AVX512VNNI TP_ISA_ROW_NEON TP_ISA_ROW_VFP
+#define TP_ISA_ROWS TP_ISA_ROW_SOFT TP_ISA_ROW_SCALAR TP_ISA_ROW_AVX2 TP_ISA_ROW_AVX512 TP_ISA_ROW_AVX512VNNI TP_ISA_ROW_NEON TP_ISA_ROW_NEONDOT TP_ISA_ROW_VFP
 
 #if defined(TP_SOURCES) && !defined(TINYPROP_TP_ISA_UNITS)
 #define TINYPROP_TP_ISA_UNITS
@@ -149,6 +160,19 @@ TP_TARGET_END
 #define TP_FMA(a, b, c) tp_fma_hard((a), (b), (c))
 #include "../simd/tp_simd_neon.h"
 #include "tp_isa_unit.inc"
+#endif
+
+#if defined(__aarch64__) && TP_ISA_WANTED(neondot)
+#if defined(__clang__)
+TP_TARGET_BEGIN("dotprod")
+#else
+TP_TARGET_BEGIN("arch=armv8.2-a+dotprod")
+#endif
+#define TP_ISA_NAME neondot
+#define TP_ISA_BASE neon
+#include "../simd/tp_simd_neondot.h"
+#include "tp_isa_unit.inc"
+TP_TARGET_END
 #endif
 
 #if defined(TP_ISA_HAS_VFP) && TP_ISA_WANTED(vfp)

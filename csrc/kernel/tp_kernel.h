@@ -82,25 +82,47 @@ TP_INLINE uint32_t tp_conv_s8_scratch(const tp_conv *g) {
     return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
 }
 
+/* The same for errors and gradients: inputs or errors of some samples as floats, the weights, and what float layers want. */
+#define TP_S8_FLOATS 32768u /* together, or one sample's */
+TP_INLINE uint32_t tp_conv_back_s8_scratch(const tp_conv *g) {
+    uint64_t n_in = (uint64_t)g->h * g->w * g->c_in, n_out = (uint64_t)g->oh * g->ow * g->c_out, most = n_in > n_out ? n_in : n_out;
+    uint64_t weights = (uint64_t)g->kh * g->kw * (g->c_in / g->groups) * g->c_out;
+    uint64_t words = (most > TP_S8_FLOATS ? most : TP_S8_FLOATS) + weights + tp_conv_scratch(g) + 64u;
+    return words > 0x3fffffffu ? 0x3fffffffu : (uint32_t)words;
+}
+
 TP_INLINE int32_t tp_word(const void *p) {
     int32_t a;
     TP_MEMCPY(&a, p, 4);
     return a;
 }
 
-/* a b / 2^31, to nearest, half up. */
-TP_INLINE int32_t tp_mul_high(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31); }
+/* ARMv6-M multiplies to 32 bits alone. */
+#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+#define TP_SHORT_PRODUCTS 1
+#else
+#define TP_SHORT_PRODUCTS 0
+#endif
 
-/* a / 2^n, to nearest, half away from zero; n = 0 .. 31. */
-TP_INLINE int32_t tp_divide_pot(int32_t a, uint32_t n) {
-    int32_t mask = (int32_t)((1u << n) - 1u);
-    return (a >> n) + ((a & mask) > (mask >> 1) + (a < 0 ? 1 : 0) ? 1 : 0);
+/* a b / 2^31, to nearest, half up; b >= 0. */
+TP_INLINE int32_t tp_mul_high(int32_t a, int32_t b) {
+#if TP_SHORT_PRODUCTS
+    const uint32_t low = (uint32_t)a & 0xffffu, b_low = (uint32_t)b & 0xffffu;
+    const int32_t high = a >> 16, b_high = b >> 16;
+    const uint32_t middle = low * (uint32_t)b_high + (low * b_low >> 16);
+    const int32_t rest = high * (int32_t)b_low + (int32_t)(middle & 0xffffu);
+    return 2 * (high * b_high + (int32_t)(middle >> 16) + (rest >> 16)) + (int32_t)((((uint32_t)rest & 0xffffu) + 0x4000u) >> 15);
+#else
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+#endif
 }
 
-/* a times multiplier / 2^31 times 2^shift, rounded twice. */
+/* a times multiplier / 2^31 times 2^shift, rounded twice; multiplier >= 0, so the first result is above INT32_MIN. The last bit of a
+ * right shift is left to the end: half away from zero. */
 TP_INLINE int32_t tp_requantize(int32_t a, int32_t multiplier, int32_t shift) {
-    uint32_t left = shift > 0 ? (uint32_t)shift : 0u, right = shift > 0 ? 0u : (uint32_t)-shift;
-    return tp_divide_pot(tp_mul_high((int32_t)((uint32_t)a << left), multiplier), right);
+    if (shift >= 0) { return tp_mul_high((int32_t)((uint32_t)a << shift), multiplier); }
+    a = tp_mul_high(a, multiplier);
+    return (((a + (a >> 31)) >> ~shift) + 1) >> 1;
 }
 
 /* One policy does the work of zero errors. Without it `zeros` is never true, and what only it needs is left out. */

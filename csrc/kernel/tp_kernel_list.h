@@ -54,8 +54,8 @@ TP_KERNEL(tanh_back_f32, float, (float *d, const float *y, uint32_t n))
 TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
 /* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
-/* sum (z - t)^2, P = 8; d = s (z - t), may be NULL */
-TP_KERNEL(mse_f32, float, (float *d, const float *z, const float *t, float s, uint32_t n))
+/* sum (z - t)^2, P = 8; d = s (z - t), may be NULL, else *l1 = sum |d|, P = 8 */
+TP_KERNEL(mse_f32, float, (float *d, float *l1, const float *z, const float *t, float s, uint32_t n))
 /* convolutions of n samples, depthwise ones (groups = c_in) too; errors are finite. scratch: tp_conv_scratch(g) words, or NULL:
  * the form that needs none */
 TP_KERNEL(conv_f32, void, (const tp_conv *g, uint32_t n, float *y, const float *x, const float *w, const float *b, uint32_t *scratch))
@@ -80,13 +80,13 @@ TP_KERNEL(dequantize_s8, void, (float *y, const int8_t *x, float scale, int32_t 
 /* d = lo < y < hi ? d : 0; returns sum |d| of the result, P = 8 */
 TP_KERNEL(clamp_back_s8, float, (float *d, const int8_t *y, int32_t lo, int32_t hi, uint32_t n))
 /* errors through int8 weights, scale[o] that of W's channel: e = d scale[o], rounded; dx = sum of fma(e, w, dx), i or (oy, ox, o)
- * ascending, + 0. Errors of 0 give nothing. W as in conv_s8, in depthwise_s8 */
-TP_KERNEL(dense_dx_s8, void, (float *dx, const float *d, const int8_t *w, const float *scale, uint32_t n_out, uint32_t n_in, uint32_t n))
-TP_KERNEL(conv_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale))
-TP_KERNEL(depthwise_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale))
+ * ascending, + 0. Errors of 0 give nothing. W as in conv_s8, in depthwise_s8. scratch, here and below: tp_conv_back_s8_scratch(g) words, or NULL */
+TP_KERNEL(dense_dx_s8, void, (float *dx, const float *d, const int8_t *w, const float *scale, uint32_t n_out, uint32_t n_in, uint32_t n, uint32_t *scratch))
+TP_KERNEL(conv_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale, uint32_t *scratch))
+TP_KERNEL(depthwise_dx_s8, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const int8_t *w, const float *scale, uint32_t *scratch))
 /* gradient rows first .. first + rows, [out][kh][kw][in/groups]: g = fma(d, x - x_zero, g), samples, then positions ascending, + 0;
  * rows whose errors are all 0 are left alone. grad points at row `first`. A dense layer is a map of 1 x 1 */
-TP_KERNEL(conv_dw_s8, void, (const tp_conv *g, uint32_t n, float *grad, const int8_t *x, int32_t x_zero, const float *d, uint32_t first, uint32_t rows))
+TP_KERNEL(conv_dw_s8, void, (const tp_conv *g, uint32_t n, float *grad, const int8_t *x, int32_t x_zero, const float *d, uint32_t first, uint32_t rows, uint32_t *scratch))
 /* w = clamp(round(w - decay w + c g), -127, 127), weights `step` apart; one rounding an operation, the last as q says (tp_rounding.h) */
 TP_KERNEL(sgd_s8, void, (int8_t *w, uint32_t step, float c, float decay, const float *g, const tp_rounding *q, uint32_t n))
 #undef TP_KERNEL_DOT

@@ -66,6 +66,8 @@ typedef struct tp_layer_ops {
      * optimizer does. state: words of its own in the training state, `state_words` of them. */
     void (*update)(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g);
     uint32_t (*state_words)(const tp_plan *plan, const tp_plan_node *p);
+    /* sum|w| of a row. NULL: of floats. */
+    float (*row_l1)(const tp_step *s, const tp_plan_node *p, uint32_t row);
     /* In how many pieces a slice may take one sample forward (back: its errors, or fused), first to last. NULL: in one. */
     uint32_t (*pieces)(const tp_plan_node *p, bool back);
     /* Multiply-accumulates of a piece of the errors, of one sample. NULL: none, and one piece. */

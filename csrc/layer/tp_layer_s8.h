@@ -129,6 +129,17 @@ static void tp_s8_update_fine(int8_t *w, uint32_t step, int8_t *fraction, float 
     }
 }
 
+/* norm1 of the weights of a row, in real units. */
+static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row) {
+    const int8_t *w = tp_s8_row(tp_home(s, p), p, row);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < p->row_len; i++) {
+        int32_t q = w[(size_t)i * tp_s8_step(p)];
+        sum += (uint32_t)(q < 0 ? -q : q);
+    }
+    return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
+}
+
 /* w += c g in units of the weight's scale: c = -(lr scale_x) / scale[row], g the sum over x - zero_x; the bias in units of
  * scale_x * scale[o]. */
 static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
@@ -143,7 +154,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
             float unit = p->xq[0].scale * scale[o];
             float c = unscaled ? -(s->lr_batch * unit) : -(s->lr_batch / unit);
             float moved = tp_rounding_next(&q, &random, o, tp_limit(c * g[o], 0x1p29f));
-            int64_t sum = (int64_t)b[o] + (int64_t)moved;
+            int64_t sum = (int64_t)b[o] + (int32_t)moved;
             b[o] = (int32_t)(sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
         }
         return;

@@ -15,8 +15,8 @@ typedef struct tp_loss_ops {
     bool labels; /* class labels, not targets */
     /* Largest possible sum|d| over n outputs; 0: unbounded. NULL: unbounded. */
     float (*bound)(uint32_t n);
-    /* Loss of outputs z; d = dLoss/dz (NULL: not wanted). *correct: the prediction is right. */
-    float (*eval)(const tp_kernels *k, const float *z, float *d, uint32_t n, const tp_truth *truth, bool *correct);
+    /* Loss of outputs z; d = dLoss/dz and *l1 = sum|d| (NULL: not wanted). *correct: the prediction is right. */
+    float (*eval)(const tp_kernels *k, const float *z, float *d, float *l1, uint32_t n, const tp_truth *truth, bool *correct);
     void (*probabilities)(const tp_kernels *k, float *p, const float *z, uint32_t n);
     /* A target in range? NULL: any finite number. */
     bool (*target_ok)(float target);

@@ -4,10 +4,12 @@
 
 static float tp_bce_bound(uint32_t n) { return (float)n; }
 
-static float tp_bce_eval(const tp_kernels *k, const float *z, float *d, uint32_t n, const tp_truth *truth, bool *correct) {
+static float tp_bce_eval(const tp_kernels *k, const float *z, float *d, float *l1, uint32_t n, const tp_truth *truth, bool *correct) {
     *correct = true;
     for (uint32_t i = 0; i < n; i++) { *correct = *correct && (z[i] > 0.0f) == (truth->target[i] > 0.5f); }
-    return TP_CALL(k, bce_f32)(d, z, truth->target, n);
+    float loss = TP_CALL(k, bce_f32)(d, z, truth->target, n);
+    if (d != NULL) { *l1 = TP_CALL(k, asum_f32)(d, n); }
+    return loss;
 }
 
 static void tp_bce_probabilities(const tp_kernels *k, float *p, const float *z, uint32_t n) { TP_CALL(k, sigmoid_f32)(p, z, n); }

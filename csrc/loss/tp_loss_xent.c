@@ -7,13 +7,16 @@ static float tp_xent_bound(uint32_t n) {
     return 2.0f;
 }
 
-static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, uint32_t n, const tp_truth *truth, bool *correct) {
+static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, float *l1, uint32_t n, const tp_truth *truth, bool *correct) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < n; i++) { best = z[i] > z[best] ? i : best; }
     *correct = best == truth->label;
     float behind = z[best] - z[truth->label]; /* exact to the last bit where it matters: near 0 */
     float loss = TP_CALL(k, softmax_f32)(d, z, n) + behind;
-    if (d != NULL) { d[truth->label] -= 1.0f; }
+    if (d != NULL) {
+        d[truth->label] -= 1.0f;
+        *l1 = TP_CALL(k, asum_f32)(d, n);
+    }
     return loss;
 }
 

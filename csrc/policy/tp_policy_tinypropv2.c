@@ -12,7 +12,8 @@ static bool tp_tinypropv2_check(const tp_policy_params *p) {
 }
 
 /* Every sample seen moves alpha_max, before the comparison: a skipped one could otherwise never lower it. */
-static bool tp_tinypropv2_learn(const tp_policy_params *p, float *state, const tp_outcome *o) {
+static bool tp_tinypropv2_learn(const tp_plan *plan, float *state, const tp_outcome *o) {
+    const tp_policy_params *p = &plan->recipe.policy_params;
     uint32_t mode = p->alpha_mode;
     if (mode == TP_MAX_AUTO) { mode = o->bound > 0.0f ? TP_MAX_ANALYTIC : TP_MAX_DECAY; }
     state[0] = tp_max_follow(mode, state[0], o->alpha, p->alpha_decay, p->alpha_fixed, o->bound);
@@ -20,6 +21,6 @@ static bool tp_tinypropv2_learn(const tp_policy_params *p, float *state, const t
 }
 
 TP_OPTIONAL tp_policy_ops tp_policy_tinypropv2 = {
-    .name = "tinypropv2", .layer_words = 1, .net_words = 1, .check = tp_tinypropv2_check, .learn = tp_tinypropv2_learn,
+    .name = "tinypropv2", .layer_words = 1, .net_words = 1, .theta = true, .check = tp_tinypropv2_check, .learn = tp_tinypropv2_learn,
     .budget = tp_tinyprop_budget, .epoch_begin = tp_tinyprop_epoch_begin,
 };

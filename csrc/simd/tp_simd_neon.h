@@ -31,6 +31,7 @@
 #define vw_count(a) (4u - vaddvq_u32(vshrq_n_u32(vceqzq_f32(a), 31))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
+#define vw_find(at, d, first) tp_neon_find((at), (d), (first))
 
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register (pair). */
 #define TP_DENSE_ROWS 4
@@ -102,6 +103,8 @@
 #define vf_add_span(acc, j, a) ((acc) = tp_neon_add_quad((acc), (j), (a)))
 #define vf_square_span(acc, j, a) ((acc) = tp_neon_add_square((acc), (j), (a)))
 
+#ifndef TINYPROP_TP_SIMD_NEON_H
+#define TINYPROP_TP_SIMD_NEON_H
 typedef struct tp_neon_pair {
     float32x4_t v[2];
 } tp_neon_pair;
@@ -168,9 +171,22 @@ TP_INLINE void tp_neon_transpose(float32x4_t *r) {
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
 
-TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const uint32_t *index, uint32_t n, bool all) {
+/* one bit for every lane that is not 0 */
+TP_INLINE uint32_t tp_neon_bits(float32x4_t d) {
     static const uint32_t bit[4] = {1, 2, 4, 8};
-    uint32_t keep = all ? 15u : vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
+    return vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
+}
+
+TP_INLINE uint32_t tp_neon_find(uint32_t *at, float32x4_t d, uint32_t first) {
+    static const uint32_t lane[4] = {0, 1, 2, 3};
+    uint32_t keep = tp_neon_bits(d);
+    uint32x4_t lanes = vaddq_u32(vld1q_u32(lane), vdupq_n_u32(first));
+    vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(lanes), vld1q_u8(tp_sift_bytes(keep)))));
+    return (uint32_t)__builtin_popcount(keep);
+}
+
+TP_INLINE uint32_t tp_neon_sift(float *value, uint32_t *at, float32x4_t d, const uint32_t *index, uint32_t n, bool all) {
+    uint32_t keep = all ? 15u : tp_neon_bits(d);
     keep &= (1u << n) - 1u;
     uint8x16_t bytes = vld1q_u8(tp_sift_bytes(keep));
     vst1q_f32(value, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(d), bytes)));
@@ -199,5 +215,6 @@ TP_INLINE tp_neon_pair tp_neon_add_square(tp_neon_pair acc, uint32_t j, float32x
     }
     return acc;
 }
+#endif
 
 #include "tp_simd_neon_s8.h"

@@ -78,6 +78,8 @@
 #define vh_channel(v, lane) ((v) * 4u + (lane))
 #define vh_to_s8(p, a, b, lo, hi) tp_neon_to_s8_pair((p), (a), (b), (lo), (hi))
 
+#ifndef TINYPROP_TP_SIMD_NEON_S8_H
+#define TINYPROP_TP_SIMD_NEON_S8_H
 static const int16_t tp_neon_ends[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
 TP_INLINE int32x4_t tp_neon_divide_pot(int32x4_t a, int32x4_t n) {
@@ -99,3 +101,4 @@ TP_INLINE void tp_neon_to_s8_pair(int8_t *p, int32x4_t a, int32x4_t b, int32_t l
     s = vminq_s16(vmaxq_s16(s, vdupq_n_s16((int16_t)lo)), vdupq_n_s16((int16_t)hi));
     vst1_s8(p, vqmovn_s16(s));
 }
+#endif

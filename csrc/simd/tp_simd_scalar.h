@@ -115,10 +115,7 @@ TP_INLINE tp_vs tp_vs_abs(tp_vs a) {
 }
 TP_INLINE tp_vs tp_vs_select(bool first, tp_vs a, tp_vs b) { return first ? a : b; }
 TP_INLINE float tp_vs_sum(tp_vs a) {
-    for (uint32_t h = 4; h > 0; h >>= 1) {
-        for (uint32_t i = 0; i < h; i++) { a.v[i] += a.v[i + h]; }
-    }
-    return a.v[0];
+    return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
 }
 #endif
 

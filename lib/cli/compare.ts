@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { writeFileAtomic } from '../file';
 import type { DataSplit } from '../data';
-import { describe } from '../describe';
 import { TinypropError } from '../errors';
 import { isModelFile, pretrainedModel, specNormalization } from '../load';
 import { Model } from '../model';
@@ -12,6 +11,7 @@ import { Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, describeData, loadForTraining, parseAugment, readDataMeta, specContext } from './data-source';
 import { feedSplit } from './model-file';
+import { originOf } from './origin';
 import { checkPolicyFlags, defined, describeFlags, policyNames, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { textTable } from './table';
@@ -30,6 +30,7 @@ export interface CompareFlags extends DataFlags, RecipeFlags {
 
 /** One run as printed under `--json`. */
 interface Run extends ReportRun {
+  effortPolicy: number;
   warnings: string[];
 }
 
@@ -117,6 +118,7 @@ async function runOne(
       loss: result.loss,
       effortBackward: result.effortBackward,
       effortTotal: result.effortTotal,
+      effortPolicy: result.effortPolicy,
       trainedFraction: result.trainedFraction,
       rowsWorked: result.rowsWorked,
       seconds: result.seconds,
@@ -145,8 +147,8 @@ function summarise(methods: readonly string[], runs: readonly Run[]): ReportSumm
 }
 
 function publicRun(run: Run): Record<string, unknown> {
-  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, warnings } = run;
-  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
+  const { method, seed, accuracy, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, warnings } = run;
+  return { method, seed, accuracy: accuracy ?? null, loss: value, effortBackward, effortTotal, effortPolicy, trainedFraction, rowsWorked, seconds, ...(warnings.length > 0 && { warnings }) };
 }
 
 function publicSummary({ method, accuracyMean, accuracyStd, lossMean, effortBackward, effortTotal, seconds }: ReportSummary): Record<string, unknown> {
@@ -160,9 +162,10 @@ function runLine(run: Run): string {
 
 function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): string {
   const reference = summary.find((s) => s.method === 'full') ?? summary.find((s) => s.method === 'dense');
+  const works = runs.some((run) => run.effortPolicy > 0);
   const columns = [
     { head: 'method' },
-    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', 'samples trained', 'time'].map((head) => ({ head, number: true })),
+    ...['accuracy', `vs ${reference?.method ?? 'full'}`, 'loss', 'backward effort', 'rows worked', 'total effort', ...(works ? ["policy's own"] : []), 'samples trained', 'time'].map((head) => ({ head, number: true })),
   ];
   const rows = summary.map((s) => {
     const own = runs.filter((run) => run.method === s.method);
@@ -175,6 +178,7 @@ function summaryTable(summary: readonly ReportSummary[], runs: readonly Run[]): 
       percent(s.effortBackward),
       percent(mean(own.map((run) => run.rowsWorked))),
       percent(s.effortTotal),
+      ...(works ? [percent(mean(own.map((run) => run.effortPolicy)))] : []),
       percent(mean(own.map((run) => run.trainedFraction))),
       duration(s.seconds),
     ];
@@ -198,7 +202,6 @@ async function writeReport(
   found: { split: DataSplit; open: (seed: number) => Model; runs: readonly Run[]; summary: readonly ReportSummary[]; title: string },
   { out, argv }: Context,
 ): Promise<void> {
-  const { version, sourceId, kernels } = describe();
   const model = found.open(1);
   const { parameterCount } = model;
   const { macsForward, macsBackward } = model.plan({ training: true });
@@ -213,8 +216,7 @@ async function writeReport(
     ],
     runs: found.runs,
     summary: found.summary,
-    command: `tinyprop ${argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`)).join(' ')}`,
-    program: `tinyprop ${version}, source ${sourceId.slice(0, 16)}, kernels ${kernels}`,
+    ...originOf(argv),
   });
   await writeFileAtomic(path, Buffer.from(html, 'utf8'));
   out.note(`report: ${path}`);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { applyNormalization, type DataSplit, type Dataset, loadData, type Normalization, type NormalizeMode, parseDataSpec } from '../data';
+import { type DataSplit, type Dataset, loadData, type Normalization, type NormalizeMode, parseDataSpec } from '../data';
 import type { AugmentOptions } from '../data/augment';
 import { TinypropError } from '../errors';
 import type { Context } from './context';
@@ -31,22 +31,17 @@ export async function loadForTraining(flags: DataFlags, context: Context, stored
 /** Loads data normalised as a model file says. */
 export async function loadWith(flags: DataFlags, stored: Normalization | undefined, context: Context): Promise<DataSplit> {
   if (stored === undefined) return load(flags, undefined, context);
-  if (stored.mode === 'none') return load(flags, 'none', context);
-  const split = await load(flags, 'none', context);
   // The factor belongs to the files (1/255 for bytes); mean and deviation belong to the model.
-  const rest: Normalization = { ...stored, scale: 1 };
-  const channels = split.train.inputShape.at(-1) as number;
-  for (const part of [split.train, split.test]) if (part) applyNormalization(part.x, channels, rest);
-  return { ...split, normalization: { ...stored, scale: split.normalization.scale } };
+  return load(flags, 'none', context, stored.mode === 'none' ? undefined : stored);
 }
 
-async function load(flags: DataFlags, normalize: NormalizeMode | undefined, { out, signal }: Context): Promise<DataSplit> {
+async function load(flags: DataFlags, normalize: NormalizeMode | undefined, { out, signal }: Context, normalization?: Normalization): Promise<DataSplit> {
   const seen = new Set<string>();
   const onNotice = (message: string): void => {
     if (!seen.has(message)) out.note(`note: ${message}`);
     seen.add(message);
   };
-  return loadData(flags.data, { signal, onNotice, ...defined({ normalize, limit: flags.limit }) });
+  return loadData(flags.data, { signal, onNotice, ...defined({ normalize, normalization, limit: flags.limit }) });
 }
 
 /** What to remember of the data in a model file. */

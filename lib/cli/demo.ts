@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type CompareFlags, compareCommand } from './compare';
 import type { CommandResult, Context } from './context';
-import { policyNames } from './recipe';
+import { comparedMethods } from './recipe';
 
 /** Flags of `demo`. */
 export interface DemoFlags {
@@ -15,7 +15,7 @@ export function demoCommand(flags: DemoFlags, context: Context): CommandResult {
   const compare: CompareFlags = {
     data: 'digits',
     model: 'mlp:64-128-64-32-10',
-    methods: [...policyNames],
+    methods: [...comparedMethods],
     seeds: flags.seeds,
     epochs: flags.epochs,
     batch: 1,

@@ -21,6 +21,7 @@ export interface FirmwareExportFlags extends PolicyFlags, Partial<DataFlags> {
   weightDecay: number;
   seed: number;
   cmsisNn?: boolean;
+  int8Samples?: boolean;
   strings: boolean;
   force?: boolean;
 }
@@ -41,6 +42,7 @@ export async function firmwareExportCommand(flags: FirmwareExportFlags, context:
       recipe,
       modelAs: flags.modelAs,
       cmsisNn: flags.cmsisNn === true,
+      int8Samples: flags.int8Samples === true,
       strings: flags.strings,
       force: flags.force === true,
       signal,

@@ -43,6 +43,13 @@ export function shapeFlag(text: string): number[] {
   return shape;
 }
 
+/** `--shard`: `2/4`. */
+export function shardFlag(text: string): { index: number; count: number } {
+  const [, index = 0, count = 0] = (/^([1-9][0-9]{0,3})\/([1-9][0-9]{0,3})$/.exec(text) ?? []).map(Number);
+  if (!(index >= 1 && index <= count)) throw new InvalidArgumentError('Expected I/N with I from 1 to N, such as 2/4.');
+  return { index, count };
+}
+
 /** `--freeze`: names of nodes, or `all-but-last:N`. */
 export function freezeFlag(text: string): string[] | { allButLast: number } {
   if (!text.startsWith('all-but-last')) return listFlag('names of nodes separated by commas, or all-but-last:N')(text);
@@ -67,7 +74,7 @@ export function addOutputFlags(command: Command, events: boolean): Command {
 
 /** Where the samples come from. */
 export function addDataFlags(command: Command, required: boolean): Command {
-  const spec = 'digits, idx:DIR, cifar10:DIR, cifar100:DIR, har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
+  const spec = 'digits, idx:DIR, cifar10:DIR[,SIZE], cifar100:DIR[,SIZE], har:DIR, npy:X,Y[,XT,YT], csv:FILE, wav:DIR, images:DIR';
   if (required) command.requiredOption('--data <spec>', spec);
   else command.option('--data <spec>', spec);
   return command.option('--limit <n>', 'at most n training and n test samples', integerFlag(1));
@@ -80,18 +87,20 @@ export function addPreparationFlags(command: Command): Command {
     .option('--augment <list>', 'flip, shift:PIXELS, crop:SMALLEST_SHARE, noise:SIGMA, separated by commas');
 }
 
+const share = numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1);
 const fraction = numberFlag('a number from 0 to 1', (v) => v >= 0 && v <= 1);
 const positive = numberFlag('a number above 0', (v) => v > 0);
 const notNegative = numberFlag('a number of at least 0', (v) => v >= 0);
 const any = numberFlag('a number', () => true);
 
 /** Everything of the recipe but the policy's name and the seeds. */
-export function addRecipeFlags(command: Command): Command {
+export function addRecipeFlags(command: Command, epochs = 10): Command {
   command
-    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), 10)
+    .option('--epochs <n>', 'passes over the training samples', integerFlag(1), epochs)
     .option('--batch <n>', 'samples per optimizer step', integerFlag(1), 1)
     .addOption(new Option('--schedule <name>', 'learning rate over time').choices(['cosine', 'step', 'constant']).default('cosine'))
     .option('--warmup <epochs>', 'epochs of rising learning rate', notNegative, 0)
+    .option('--revisit <most>', 'do not look at untrained samples for their next 1, 2, 4 ... visits, at most so many (0: always look)', numberFlag('an integer from 0 to 64', (v) => Number.isInteger(v) && v >= 0 && v <= 64))
     .option('--step-every <epochs>', 'schedule step: distance between reductions', positive)
     .option('--step-gamma <x>', 'schedule step: factor of a reduction', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1));
   return addOptimizerFlags(command);
@@ -123,18 +132,28 @@ export function addStoreFlags(command: Command): Command {
 /** Parameters of the policies; which policy has which is checked later. */
 export function addPolicyFlags(command: Command): Command {
   return command
-    .addOption(new Option('--preset <name>', 'accurate (the default) or paper').choices(['accurate', 'paper']))
-    .option('--s <x>', 'meprop: share of the rows that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
+    .addOption(new Option('--preset <name>', 'accurate (the default), paper, or tuned: search tau and S first (train)').choices(['accurate', 'paper', 'tuned']))
+    .option('--s <x>', 'meprop, emp: share of the rows or channels that is kept (0.1)', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
     .option('--s-min <x>', 'smallest share of the rows', fraction)
     .option('--s-max <x>', 'largest share of the rows', fraction)
     .option('--zeta <x>', 'damping per layer', numberFlag('a number above 0 to 1', (v) => v > 0 && v <= 1))
     .option('--ymax <mode>', 'running, epoch, analytic, decay:G or fixed:X')
     .option('--tau <x>', 'tinypropv2: train a sample if its decision value exceeds tau', any)
-    .option('--beta <x>', 'tinypropv2: factor of the decision value', positive)
+    .option('--beta <x>', 'tinypropv2: factor of the decision value; selective: exponent of the loss\' rank (1)', positive)
     .option('--d-min <x>', 'tinypropv2: decision value of no error', any)
     .option('--d-max <x>', 'tinypropv2: decision value of the largest error', any)
     .option('--alpha <mode>', 'tinypropv2: auto, analytic, running, decay:G or fixed:X')
     .addOption(new Option('--select <mode>', 'what convolutions keep').choices(['element', 'channel', 'auto']))
     .option('--output-dense', 'keep every row of the last layer (preset accurate)')
-    .option('--no-output-dense', 'select rows of the last layer too (preset paper)');
+    .option('--no-output-dense', 'select rows of the last layer too (preset paper)')
+    .option('--rate <x>', 'random: chance of a sample to train; steered, eif: wanted share (0.2)', share)
+    .addOption(new Option('--steer <what>', 'steered: the share is of samples or of backward effort').choices(['samples', 'effort']))
+    .option('--gain <x>', 'steered, eif: how fast the threshold follows (0.01)', share)
+    .option('--history <n>', 'selective: losses that are remembered (1024)', integerFlag(1))
+    .option('--stale <epochs>', 'selective: epochs that a loss is used for (1)', integerFlag(1))
+    .option('--weight-share <x>', 'emp: weight of a channel\'s weights (1)', notNegative)
+    .option('--delta-share <x>', 'emp: weight of a channel\'s error (1)', notNegative)
+    .option('--effort <x>', 'sparse-update, tinytrain, velocity: most backward effort', share)
+    .option('--memory <size>', 'sparse-update, tinytrain, velocity: most memory for inputs and gradients, such as 64K', bytesFlag)
+    .option('--probe <n>', 'sparse-update: samples of a short run (1000); tinytrain, velocity: samples looked at (64)', integerFlag(1));
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { TinypropError } from '../errors';
 import { firmwareTargets } from '../export';
 import { packageVersion } from '../package';
+import { budgets, defaultMethods, methods, sets } from '../reproduce';
 import { modelSpecs } from '../specs';
 import { type CompareFlags, compareCommand } from './compare';
 import type { CommandResult, Context } from './context';
@@ -18,10 +19,12 @@ import { withInterrupt } from './interrupt';
 import { Output, type OutputOptions, type Streams } from './output';
 import { type PlanFlags, planCommand } from './plan';
 import { type PredictFlags, predictCommand } from './predict';
-import { policyNames } from './recipe';
+import { comparedMethods, policyNames } from './recipe';
 import { type QuantizeFlags, quantizeCommand } from './quantize';
+import { type ReproduceFlags, reproduceCommand } from './reproduce';
 import { type ReplayFlags, replayCommand } from './replay';
 import { type TrainFlags, trainCommand } from './train';
+import { defaultTolerance, type TuneFlags, tuneCommand } from './tune';
 
 type Action = (context: Context, command: Command, args: string[]) => CommandResult;
 type Register = (command: Command, action: Action) => void;
@@ -96,7 +99,7 @@ function build(register: Register, streams: Streams): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit codes: 0 ok, 1 unexpected, 2 usage, 3 unsupported, 4 does not fit, 5 mismatch, 6 damaged file, 130 interrupted.\nMore: docs/cli.md');
-  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
+  for (const add of [addDemo, addTrain, addEval, addPredict, addQuantize, addCompare, addTune, addReproduce, addPlan, addReplay, addExport, addFirmware, addData, addInfo]) add(program, register);
   return program;
 }
 
@@ -116,10 +119,14 @@ function addTrain(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .option('--model <spec>', modelHelp)
+    .option('--input <shape>', 'with the FILE.json of a network in int8: another input than its own, such as 96x96x3', flag.shapeFlag)
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of weights, order and dropout', flag.integerFlag(0), 1)
     .option('--out <file>', 'write model, weights and training state')
     .option('--record <file>', 'write a log of every step, for tinyprop replay')
+    .option('--metrics <file>', 'write one JSON object a line: the run, every epoch, the result')
+    .option('--tensorboard <dir>', 'write curves for TensorBoard')
+    .option('--report <file>', 'write a report (HTML, one file); needs vega and vega-lite')
     .addOption(new Option('--init <file>', 'start from the weights of this model').conflicts('resume'))
     .option('--resume <file>', 'continue an interrupted training to the same bits')
     .addOption(new Option('--freeze <names>', 'names of nodes, or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
@@ -176,7 +183,7 @@ function addCompare(program: Command, register: Register): void {
   flag.addDataFlags(command, true);
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: all start from its weights`)
-    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...policyNames])
+    .option('--methods <list>', policyNames.join(', '), flag.listFlag('names of methods separated by commas'), [...comparedMethods])
     .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
     .option('--report <file>', 'also write a report (HTML, one file)')
     .option('--jobs <n>', 'runs at the same time; more than 1 disturbs the times', flag.integerFlag(1), 1);
@@ -186,11 +193,41 @@ function addCompare(program: Command, register: Register): void {
   register(command, (context) => compareCommand(command.opts<CompareFlags>(), context));
 }
 
+function addTune(program: Command, register: Register): void {
+  const command = program.command('tune').description('choose tau and S of TinyPropv2 by short trainings, judged on held-out training samples');
+  flag.addDataFlags(command, true);
+  command
+    .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm: trials start from its weights`)
+    .option('--seed <n>', 'seed of weights, order and held-out samples', flag.integerFlag(0), 1)
+    .option('--tolerance <points>', 'points of accuracy that it may cost', flag.numberFlag('a number from 0 to 100', (v) => v >= 0 && v <= 100), defaultTolerance)
+    .addOption(new Option('--normalize <mode>', 'none, mean (images: the default) or standard').choices(['none', 'mean', 'standard']));
+  flag.addThreadsFlag(command);
+  flag.addRecipeFlags(command, 3);
+  flag.addOutputFlags(command, true);
+  register(command, (context) => tuneCommand(command.opts<TuneFlags>(), context));
+}
+
+function addReproduce(program: Command, register: Register): void {
+  const command = program.command('reproduce').description('the table of the paper: every method on its eight data sets; goes on where it stopped');
+  command
+    .option('--data-root <dir>', 'folder of the data sets; may be given several times', (dir: string, all: string[]) => [...all, dir], [])
+    .requiredOption('--out <dir>', 'folder of the results; finished runs in it are kept')
+    .addOption(new Option('--budget <name>', 'minutes, hours, or the paper\'s 200 epochs').choices([...budgets]).default('quick'))
+    .option('--only <list>', sets.map(({ name }) => name).join(', '), flag.listFlag('names of data sets separated by commas'))
+    .option('--methods <list>', methods.map(({ name }) => name).join(', '), flag.listFlag('names of methods separated by commas'), defaultMethods)
+    .option('--seeds <n>', 'seeds 1 to n, instead of the budget\'s', flag.integerFlag(1))
+    .option('--weights <file>', 'MobileNetV2 of width 0.35 as safetensors, for sets of images (one below --data-root)')
+    .option('--shard <i/n>', 'the i-th of n parts; all write into one folder, or are copied into one', flag.shardFlag, { index: 1, count: 1 })
+    .option('--jobs <n>', 'trainings at the same time', flag.integerFlag(1), 1);
+  flag.addOutputFlags(command, true);
+  register(command, (context) => reproduceCommand(command.opts<ReproduceFlags>(), context));
+}
+
 function addPlan(program: Command, register: Register): void {
   const command = program.command('plan').description('RAM, flash and work of a model; exit code 4 if it exceeds a budget');
   command
     .requiredOption('--model <spec>', `${modelHelp}, or FILE.tpm`)
-    .option('--input <shape>', 'input shape of specs that leave it open, such as 96x96x3', flag.shapeFlag)
+    .option('--input <shape>', 'input shape of specs that leave it open, and of a network in int8 as FILE.json, such as 96x96x3', flag.shapeFlag)
     .option('--classes <n>', 'classes of specs that leave them open', flag.integerFlag(1))
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--batch <n>', 'samples per optimizer step', flag.integerFlag(1), 1)
@@ -198,6 +235,7 @@ function addPlan(program: Command, register: Register): void {
     .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
     .option('--frozen-in-flash', 'parameters that do not train stay in the model file in flash')
+    .option('--int8-samples', 'samples are int8, as the model\'s first operation would make them')
     .option('--ram <size>', 'RAM budget, such as 64K', flag.bytesFlag)
     .option('--flash <size>', 'flash budget for the model and its store, such as 1M', flag.bytesFlag);
   flag.addStoreFlags(command);
@@ -228,6 +266,7 @@ function addFirmware(program: Command, register: Register): void {
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
     .option('--no-strings', 'leave the names of errors out of the image')
+    .option('--int8-samples', 'samples reach the program as int8, a quarter of the RAM')
     .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
   flag.addDataFlags(make, false);
   flag.addPolicyFlags(flag.addOptimizerFlags(make));

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DataSplit } from '../data';
+import { inputQuantization } from '../graph';
 import type { Model } from '../model';
 import { percent } from '../report/format';
 import type { Output } from './output';
 
-/** The model's first operation, where that makes int8 of the inputs. */
-function quantizationOf(model: Model): { scale: number; zero: number } | undefined {
-  const node = model.toJSON().nodes.find(({ op, inputs }) => op === 'quantize' && inputs[0] === 'input');
-  return node && { scale: node['scale'] as number, zero: node['zero'] as number };
-}
-
 /** Numbers that are int8 already, for a model of int8: the reals that it turns into the same int8. */
 export function feedInt8(x: Float32Array, model: Model): void {
-  const quantization = quantizationOf(model);
+  const quantization = inputQuantization(model.toJSON());
   if (quantization === undefined) return;
   const { scale, zero } = quantization;
   for (let i = 0; i < x.length; i++) x[i] = scale * ((x[i] as number) - zero);
@@ -40,7 +35,7 @@ const mayExceed = 0.05;
 
 /** Says so where inputs are hardly in the units of an int8 model: many beyond its range, or all within a few of its 255 steps. */
 export function noteRange(x: Float32Array, model: Model, out: Output): void {
-  const quantization = quantizationOf(model);
+  const quantization = inputQuantization(model.toJSON());
   if (quantization === undefined) return;
   const { scale, zero } = quantization;
   const [low, high] = [scale * (-128 - zero), scale * (127 - zero)];

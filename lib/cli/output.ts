@@ -91,7 +91,7 @@ export class Output {
 }
 
 /** JSON has no NaN or infinity, and typed arrays print as objects. */
-function finite(_key: string, value: unknown): unknown {
+export function finite(_key: string, value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) return null;
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value as unknown as ArrayLike<number>);
   return value;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { loadModel } from '../load';
 import type { Model } from '../model';
-import { fitTraining, type Fitting, type PlanRam, type StoreOptions, type StorePlan } from '../plan';
+import { fitTraining, type Fitting, type PlanRam, type ProgramRam, type StoreOptions, type StorePlan } from '../plan';
 import { nativeRecipe } from '../recipe';
 import { TinypropError } from '../errors';
 import { bytes, count } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { exitCodes } from './exit';
-import { checkPolicyFlags, defined, type PolicyFlags, policyOf } from './recipe';
+import { checkPolicyFlags, defined, type PolicyFlags, policyOf, type Method } from './recipe';
 import { textTable } from './table';
 import { momentum, sgd } from '../optimizer';
 
@@ -22,6 +22,7 @@ export interface PlanFlags extends PolicyFlags {
   freeze?: string[] | { allButLast: number };
   inference?: boolean;
   frozenInFlash?: boolean;
+  int8Samples?: boolean;
   ram?: number;
   flash?: number;
   block?: number;
@@ -42,23 +43,24 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   try {
     if (flags.freeze !== undefined) model.freeze(flags.freeze);
     const policy = policyOf(flags.policy, flags);
-    checkPolicyFlags([policy.policy], flags);
+    checkPolicyFlags([flags.policy as Method], flags);
     const optimizer = flags.momentum > 0 ? momentum({ mu: flags.momentum }) : sgd();
     const store = storeOptions(flags);
-    const wanted = { training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store, frozenInFlash: flags.frozenInFlash }) };
+    const wanted = { training: flags.inference !== true, recipe: { policy, optimizer, batch: flags.batch }, ...defined({ store, frozenInFlash: flags.frozenInFlash, int8Samples: flags.int8Samples }) };
     const plan = model.plan(wanted);
-    const needed = (plan.training ?? plan.inference).arenaBytes;
-    const flashNeeded = plan.flashBytes + (plan.store?.areaBytes ?? 0);
+    const needed = plan.program.total;
+    const flashNeeded = plan.flashBytes + plan.planBytes + (plan.store?.areaBytes ?? 0);
     const overRam = flags.ram !== undefined && needed > flags.ram;
     const overFlash = flags.flash !== undefined && flashNeeded > flags.flash;
     const overStore = plan.store?.fits === false;
-    const fitting = overRam && wanted.training && flags.freeze === undefined ? fitTraining(model.toJSON(), nativeRecipe(wanted.recipe, null), flags.ram as number) : undefined;
+    const fitting = overRam && wanted.training && flags.freeze === undefined ? fitTraining(model.toJSON(), nativeRecipe(wanted.recipe, null), flags.ram as number, flags.int8Samples === true) : undefined;
     const budget = { ram: flags.ram ?? null, flash: flags.flash ?? null, fits: !overRam && !overFlash && !overStore, ...defined({ fitting }) };
     out.document({ model: flags.model, input: model.inputShape, outputs: model.outputSize, policy: flags.policy, batch: flags.batch, ...plan, budget });
     out.text(nodeTable(plan.nodes));
     out.text(`\n${count(plan.parameters)} parameters, ${count(plan.macsForward)} multiply-accumulates forward and ${count(plan.macsBackward)} backward for a sample\n`);
     out.text(ramTable(plan.inference, plan.training));
-    out.text(`\nflash for the model file: ${bytes(plan.flashBytes)} (code not counted)`);
+    out.text(programTable(plan.program));
+    out.text(`\nflash: model file ${bytes(plan.flashBytes)}, plan ${bytes(plan.planBytes)} (code not counted)`);
     if (overRam) out.error(`does not fit: needs ${bytes(needed)} of RAM${flags.inference ? '' : ' for training'}, the budget is ${bytes(flags.ram as number)}`);
     if (fitting !== undefined) out.text(fittingText(fitting, flags.ram as number));
     if (plan.store) out.text(storeText(plan.store));
@@ -74,10 +76,10 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   }
 }
 
-function fittingText({ trains, of, freeze, frozenInFlash, arenaBytes }: Fitting, ram: number): string {
-  if (trains.length === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the cheapest layer alone, everything else in flash, needs ${bytes(arenaBytes)}`;
+function fittingText({ trains, of, freeze, frozenInFlash, ramBytes }: Fitting, ram: number): string {
+  if (trains.length === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the cheapest layer alone, everything else in flash, needs ${bytes(ramBytes)}`;
   const flash = frozenInFlash ? ' --frozen-in-flash' : '';
-  return `\nwithin ${bytes(ram)} ${trains.length} of ${of} layers can train, from the last one down: ${trains.join(', ')}\n--freeze ${freeze.join(',')}${flash} needs ${bytes(arenaBytes)}`;
+  return `\nwithin ${bytes(ram)} ${trains.length} of ${of} layers can train, from the last one down: ${trains.join(', ')}\n--freeze ${freeze.join(',')}${flash} needs ${bytes(ramBytes)}`;
 }
 
 /** The store to plan: asked for by --block or --store. */
@@ -121,6 +123,11 @@ function nodeTable(nodes: ReturnType<Model['plan']>['nodes']): string {
     node.select === null ? '' : `${node.select}${node.trainable ? '' : ' (frozen)'}, ${node.selectable}`,
   ]);
   return textTable(columns, rows);
+}
+
+function programTable({ arena, sample, stats, net, stack, total }: ProgramRam): string {
+  const rows = Object.entries({ arena, 'a sample': sample, 'record of a step': stats, tp_net: net, stack, 'in all': total });
+  return `\n${textTable([{ head: 'RAM of a program' }, { head: '', number: true }], rows.map(([name, size]) => [name, bytes(size)]))}`;
 }
 
 function ramTable(inference: PlanRam, training: PlanRam | undefined): string {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TinypropError } from '../errors';
 import { momentum, type OptimizerSpec, sgd } from '../optimizer';
-import { type AlphaMode, densePolicy, full, meProp, type PolicySpec, type PresetName, type SelectMode, tinyProp, tinyPropV2, type YmaxMode } from '../policy';
+import { sparseUpdate } from '../masks/sparse-update';
+import { tinyTrain } from '../masks/tiny-train';
+import { velocity } from '../masks/velocity';
+import { type AlphaMode, densePolicy, eif, emp, full, meProp, type PolicySpec, type PresetName, randomSkip, type SelectMode, selectiveBackprop, steered, tinyProp, tinyPropV2, type YmaxMode } from '../policy';
 import type { RecipeOptions } from '../recipe';
 import { constant, cosine, type ScheduleSpec, step } from '../schedule';
 
 /** Policy parameters as given; undefined: not given. */
 export interface PolicyFlags {
-  preset?: PresetName;
+  /** `tuned`: to be chosen by a search first. */
+  preset?: PresetName | 'tuned';
   s?: number;
   sMin?: number;
   sMax?: number;
@@ -20,6 +24,16 @@ export interface PolicyFlags {
   alpha?: string;
   select?: SelectMode;
   outputDense?: boolean;
+  rate?: number;
+  steer?: 'samples' | 'effort';
+  gain?: number;
+  history?: number;
+  stale?: number;
+  weightShare?: number;
+  deltaShare?: number;
+  effort?: number;
+  memory?: number;
+  probe?: number;
 }
 
 /** The other flags of a recipe; defaults are filled in. */
@@ -33,26 +47,44 @@ export interface RecipeFlags extends PolicyFlags {
   stepGamma?: number;
   momentum: number;
   weightDecay: number;
+  revisit?: number;
 }
 
 const adaptive = ['preset', 'sMin', 'sMax', 'zeta', 'ymax', 'select', 'outputDense'] as const;
+const decision = ['tau', 'beta', 'dMin', 'dMax', 'alpha'] as const;
 
-/** Which parameters each policy has; the keys are the values of `--policy` and `--methods`. */
-export const policyFlags: Readonly<Record<PolicySpec['policy'], readonly (keyof PolicyFlags)[]>> = {
+/** Values of `--policy` and `--methods`: the policies, and those who choose the masks of `masked`. */
+export type Method = Exclude<PolicySpec['policy'], 'masked'> | 'sparse-update' | 'tinytrain' | 'velocity';
+
+const budgets = ['effort', 'memory', 'probe'] as const;
+
+/** Which parameters each method has. */
+export const policyFlags: Readonly<Record<Method, readonly (keyof PolicyFlags)[]>> = {
   dense: [],
   full: [],
   meprop: ['s', 'select'],
   tinyprop: adaptive,
-  tinypropv2: [...adaptive, 'tau', 'beta', 'dMin', 'dMax', 'alpha'],
+  tinypropv2: [...adaptive, ...decision],
+  random: ['rate'],
+  selective: ['beta', 'history', 'stale'],
+  steered: [...adaptive, ...decision, 'rate', 'steer', 'gain'],
+  emp: ['s', 'weightShare', 'deltaShare'],
+  eif: ['rate', 'gain'],
+  'sparse-update': budgets,
+  tinytrain: budgets,
+  velocity: budgets,
 };
 
 /** Names of all policies. */
-export const policyNames = Object.keys(policyFlags) as PolicySpec['policy'][];
+export const policyNames = Object.keys(policyFlags) as Method[];
+
+/** What `compare` and `demo` compare unless told otherwise. */
+export const comparedMethods: readonly Method[] = ['dense', 'full', 'meprop', 'tinyprop', 'tinypropv2'];
 
 const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
 /** All parameters, in the order of help and messages. */
-export const policyKeys: readonly (keyof PolicyFlags)[] = ['preset', 's', 'sMin', 'sMax', 'zeta', 'ymax', 'tau', 'beta', 'dMin', 'dMax', 'alpha', 'select', 'outputDense'];
+export const policyKeys: readonly (keyof PolicyFlags)[] = ['preset', 's', 'sMin', 'sMax', 'zeta', 'ymax', 'tau', 'beta', 'dMin', 'dMax', 'alpha', 'select', 'outputDense', 'rate', 'steer', 'gain', 'history', 'stale', 'weightShare', 'deltaShare', 'effort', 'memory', 'probe'];
 
 function given(flags: PolicyFlags): (keyof PolicyFlags)[] {
   return policyKeys.filter((key) => flags[key] !== undefined);
@@ -63,7 +95,7 @@ function given(flags: PolicyFlags): (keyof PolicyFlags)[] {
  *
  * @throws TinypropError `ERR_TINYPROP_SPEC` naming those it has
  */
-export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flags: PolicyFlags): void {
+export function checkPolicyFlags(policies: readonly Method[], flags: PolicyFlags): void {
   const has = new Set(policies.flatMap((name) => policyFlags[name]));
   const wrong = given(flags).filter((key) => !has.has(key));
   if (wrong.length === 0) return;
@@ -74,9 +106,13 @@ export function checkPolicyFlags(policies: readonly PolicySpec['policy'][], flag
 
 /** The policy of that name with the parameters that it has; call {@link checkPolicyFlags} first. */
 export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
-  const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense } = flags;
+  const { preset, s, sMin, sMax, zeta, tau, beta, dMin, dMax, select, outputDense, rate, steer, gain, history, stale, weightShare, deltaShare, effort, memory, probe } = flags;
   const ymax = flags.ymax === undefined ? undefined : maximum('--ymax', flags.ymax, ['running', 'epoch', 'analytic']);
+  if (preset === 'tuned') throw new TinypropError('ERR_TINYPROP_SPEC', '--preset tuned: only train takes it; tinyprop tune prints the flags that it would choose', { preset });
+  const alpha = flags.alpha === undefined ? undefined : maximum('--alpha', flags.alpha, ['auto', 'analytic', 'running']);
   const common = defined({ preset, sMin, sMax, zeta, select, outputDense, ymax: ymax as YmaxMode | undefined });
+  const budget = defined({ effort, memory, samples: probe });
+  const decides = defined({ tau, beta, dMin, dMax, alpha: alpha as AlphaMode | undefined });
   switch (name) {
     case 'dense':
       return densePolicy();
@@ -86,10 +122,24 @@ export function policyOf(name: string, flags: PolicyFlags): PolicySpec {
       return meProp(defined({ s, select }));
     case 'tinyprop':
       return tinyProp(common);
-    case 'tinypropv2': {
-      const alpha = flags.alpha === undefined ? undefined : maximum('--alpha', flags.alpha, ['auto', 'analytic', 'running']);
-      return tinyPropV2({ ...common, ...defined({ tau, beta, dMin, dMax, alpha: alpha as AlphaMode | undefined }) });
-    }
+    case 'tinypropv2':
+      return tinyPropV2({ ...common, ...decides });
+    case 'random':
+      return randomSkip(defined({ rate }));
+    case 'selective':
+      return selectiveBackprop(defined({ beta, history, stale }));
+    case 'steered':
+      return steered({ ...common, ...decides, ...defined({ rate, steer, gain }) });
+    case 'emp':
+      return emp(defined({ s, weightShare, deltaShare }));
+    case 'eif':
+      return eif(defined({ rate, gain }));
+    case 'sparse-update':
+      return sparseUpdate(budget);
+    case 'tinytrain':
+      return tinyTrain(budget);
+    case 'velocity':
+      return velocity(budget);
     default:
       throw new TinypropError('ERR_TINYPROP_SPEC', `unknown policy "${name}"; valid: ${policyNames.join(', ')}`, { policy: name, valid: policyNames });
   }
@@ -117,6 +167,7 @@ export function recipeOf(policy: string, flags: RecipeFlags, seed: number): Reci
     batch: flags.batch,
     seed,
     epochs: flags.epochs,
+    ...defined({ revisit: flags.revisit }),
   };
 }
 
@@ -150,6 +201,7 @@ export function describeFlags(flags: RecipeFlags): string {
   ];
   if (flags.momentum > 0) parts.push(`momentum ${flags.momentum}`);
   if (flags.weightDecay > 0) parts.push(`weight decay ${flags.weightDecay}`);
+  if (flags.revisit !== undefined && flags.revisit > 0) parts.push(`revisit ${flags.revisit}`);
   for (const key of given(flags)) parts.push(`${flagName(key).slice(2)} ${String(flags[key])}`);
   return parts.join(', ');
 }

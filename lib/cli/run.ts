@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { FitEvent } from '../events';
 import type { FitResult, FitRun } from '../trainer';
 import type { Output } from './output';
 import { Progress, type LineOptions } from './progress';
@@ -8,13 +9,14 @@ export async function follow(
   run: FitRun,
   epochs: number,
   out: Output,
-  options: LineOptions & { epochLines?: boolean; tag?: Record<string, unknown>; onWarning?: (message: string) => void } = {},
+  options: LineOptions & { epochLines?: boolean; tag?: Record<string, unknown>; onWarning?: (message: string) => void; onEvent?: (event: FitEvent) => void } = {},
 ): Promise<FitResult> {
   const progress = new Progress(out, epochs, options);
   try {
     for await (const event of run) {
       // The result has a line of its own.
       if (event.type !== 'end') out.event({ ...options.tag, ...event });
+      options.onEvent?.(event);
       if (event.type === 'progress') progress.progress(event);
       else if (event.type === 'epoch') progress.epoch(event);
       else if (event.type === 'warning') {

@@ -5,6 +5,7 @@ import type { ModelJson } from '../graph';
 import { isImported, loadModel, specNormalization } from '../load';
 import { Model } from '../model';
 import { count, duration, loss, percent } from '../report/format';
+import { checkCharts } from '../report/vega';
 import { parseModelSpec } from '../specs';
 import { type FitResult, Trainer } from '../trainer';
 import type { CommandResult, Context } from './context';
@@ -14,11 +15,15 @@ import { feedSplit } from './model-file';
 import { checkPolicyFlags, defined, describeFlags, type RecipeFlags, recipeOf } from './recipe';
 import { follow } from './run';
 import { addTotals, effortOf, type EffortTotals, pickRecipe, readTrainingMeta, trainingKeys, type TrainingMeta } from './training-meta';
+import { checkTuned, tuneFlags } from './tune';
+import { RunLog, type RunLogFlags } from './run-log';
+import { runFacts, writeTrainReport } from './train-report';
 import { checkWritable } from './writable';
 
 /** Flags of `train`. */
-export interface TrainFlags extends DataFlags, RecipeFlags {
+export interface TrainFlags extends DataFlags, RecipeFlags, RunLogFlags {
   model?: string;
+  input?: number[];
   policy: string;
   seed: number;
   augment?: string;
@@ -29,6 +34,7 @@ export interface TrainFlags extends DataFlags, RecipeFlags {
   freeze?: string[] | { allButLast: number };
   replaceHead?: number;
   record?: string;
+  report?: string;
 }
 
 /** `train`: trains, evaluates, saves. `explicit`: names of the flags that were typed. */
@@ -36,17 +42,26 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
   const { out } = context;
   const start = await openStart(typed, explicit);
   try {
-    const { flags } = start;
+    let { flags } = start;
+    const tuned = flags.preset === 'tuned';
+    if (tuned) checkTuned(flags);
     if (flags.out !== undefined) checkWritable('--out', flags.out);
     if (flags.record !== undefined) checkRecord(flags);
+    if (flags.report !== undefined) {
+      checkWritable('--report', flags.report);
+      await checkCharts();
+    }
+    if (flags.metrics !== undefined) checkWritable('--metrics', flags.metrics);
     checkPolicyFlags([flags.policy as never], flags);
-    const recipe = recipeOf(flags.policy, flags, flags.seed);
+    if (!tuned) recipeOf(flags.policy, flags, flags.seed); // refuses what is wrong before the data are read
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const split = await loadForTraining(flags, context, start.model ? readDataMeta(start.model.meta).normalization : specNormalization(flags.model as string));
     const model = (start.model ??= await loadModel(flags.model as string, specContext(split.train), { seed: flags.seed }));
     feedSplit(split, model, out);
     adapt(model, flags, split);
     model.threads = flags.threads;
+    if (tuned) flags = await tuneFlags(flags, model, split, context);
+    const recipe = recipeOf(flags.policy, flags, flags.seed);
     model.meta = { ...model.meta, ...dataMeta(flags.data, split) };
     out.note(`${describeData(split)}\n${count(model.parameterCount)} parameters, policy ${flags.policy}, ${describeFlags(flags)}, seed ${flags.seed}`);
     const run = new Trainer(model, recipe).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
@@ -55,10 +70,13 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
       ...(flags.resume !== undefined && { resume: true }),
       ...defined({ augment, record: flags.record }),
     });
-    const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse' });
+    const training = { flags, split, model };
+    const log = new RunLog(flags, runFacts(training, context), flags.resume !== undefined);
+    const result = await follow(run, flags.epochs, out, { classified: model.loss !== 'mse', onEvent: (event) => log.event(event) }).finally(() => log.close());
     const totals = addTotals(flags.resume === undefined ? undefined : readTrainingMeta(model.meta)?.totals, result.totals);
     const saved = await save(model, flags, totals);
-    report(result, totals, flags, model, saved, out);
+    log.result(report(result, totals, flags, model, saved, out));
+    if (flags.report !== undefined) await writeTrainReport(flags.report, result, training, context);
     return result.aborted ? exitCodes.interrupted : exitCodes.ok;
   } finally {
     start.model?.close();
@@ -85,8 +103,8 @@ async function openStart(typed: TrainFlags, explicit: ReadonlySet<string>): Prom
   }
   if (resume !== undefined) return resumed(resume, typed, explicit);
   if (init !== undefined) return { flags: typed, model: await Model.load(init) };
-  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model) };
-  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite or FILE.safetensors, or --init FILE or --resume FILE');
+  if (typed.model !== undefined && isImported(typed.model)) return { flags: typed, model: await Model.load(typed.model, defined({ inputShape: typed.input })) };
+  if (typed.model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', 'train needs --model SPEC, FILE.tflite, FILE.json or FILE.safetensors, or --init FILE or --resume FILE');
   return { flags: typed };
 }
 
@@ -159,7 +177,7 @@ async function save(model: Model, flags: TrainFlags, totals: EffortTotals): Prom
   return flags.out;
 }
 
-function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, model: Model, saved: string | undefined, out: Context['out']): void {
+function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, model: Model, saved: string | undefined, out: Context['out']): object {
   const effort = effortOf(totals);
   const classified = model.loss !== 'mse';
   const document = {
@@ -185,13 +203,13 @@ function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, mode
     `${classified ? `accuracy ${percent(result.accuracy, 2)}  ` : ''}loss ${loss(result.loss)}  backward effort ${percent(effort.effortBackward)}  total effort ${percent(
       effort.effortTotal)}  ${duration(result.seconds)}`,
   );
-  if (!result.aborted) {
-    if (saved !== undefined) out.note(`saved ${saved}`);
-    return;
+  if (saved !== undefined && !result.aborted) out.note(`saved ${saved}`);
+  if (result.aborted) {
+    out.note(
+      saved === undefined
+        ? 'stopped; nothing was saved (no --out)'
+        : `stopped; saved weights and training state in ${saved}; continue with: tinyprop train --resume ${saved} --data ${flags.data}`,
+    );
   }
-  out.note(
-    saved === undefined
-      ? 'stopped; nothing was saved (no --out)'
-      : `stopped; saved weights and training state in ${saved}; continue with: tinyprop train --resume ${saved} --data ${flags.data}`,
-  );
+  return document;
 }

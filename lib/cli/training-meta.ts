@@ -14,7 +14,7 @@ export interface TrainingMeta {
   totals: EffortTotals;
 }
 
-const totalKeys = ['samples', 'trained', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward'] as const;
+const totalKeys = ['samples', 'trained', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'macsDenseBackward', 'passed', 'macsDenseForward', 'macsPolicy'] as const;
 
 /** Counters that all effort numbers follow from; integers, so that a resumed run adds up to the same. */
 export type EffortTotals = Record<(typeof totalKeys)[number], number>;
@@ -33,17 +33,17 @@ export function addTotals(before: EffortTotals | undefined, now: EffortTotals): 
 }
 
 /** Shares of dense training of the same samples. */
-export function effortOf({ samples, trained, macsForward, macsDw, macsDx, macsWorked, macsDenseBackward }: EffortTotals): Effort {
+export function effortOf({ samples, trained, macsForward, macsDw, macsDx, macsWorked, macsDenseBackward, passed, macsDenseForward }: EffortTotals): Effort {
   const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
   return {
     effortBackward: share(macsDw + macsDx, macsDenseBackward),
-    effortTotal: share(macsForward + macsDw + macsDx, macsForward + macsDenseBackward),
-    trainedFraction: share(trained, samples),
+    effortTotal: share(macsForward + macsDw + macsDx, macsDenseForward + macsDenseBackward),
+    trainedFraction: share(trained, samples + passed),
     rowsWorked: share(macsWorked, macsDenseBackward),
   };
 }
 
-const recipeKeys: readonly (keyof RecipeFlags)[] = ['epochs', 'batch', 'lr', 'schedule', 'warmup', 'stepEvery', 'stepGamma', 'momentum', 'weightDecay'];
+const recipeKeys: readonly (keyof RecipeFlags)[] = ['epochs', 'batch', 'lr', 'schedule', 'warmup', 'stepEvery', 'stepGamma', 'momentum', 'weightDecay', 'revisit'];
 
 /** Flags of a recipe, in a fixed order and without others. */
 export const trainingKeys: readonly (keyof RecipeFlags)[] = [...recipeKeys, ...policyKeys];
@@ -57,8 +57,10 @@ export function pickRecipe(flags: RecipeFlags): RecipeFlags {
 export function readTrainingMeta(meta: Readonly<Record<string, unknown>>): TrainingMeta | undefined {
   const training = meta['training'] as Partial<TrainingMeta> | undefined;
   if (typeof training !== 'object' || training === null) return undefined;
-  const { policy, seed, flags, totals } = training;
+  const { policy, seed, flags } = training;
+  // Files of versions whose policies looked at every sample.
+  const totals = training.totals && ({ passed: 0, macsDenseForward: training.totals.macsForward, macsPolicy: 0, ...(training.totals as object) } as EffortTotals);
   const whole = typeof policy === 'string' && typeof seed === 'number' && typeof flags === 'object' && flags !== null;
   if (!whole || typeof totals !== 'object' || totals === null || totalKeys.some((key) => typeof totals[key] !== 'number')) return undefined;
-  return training as TrainingMeta;
+  return { ...(training as TrainingMeta), totals };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as path from 'node:path';
+import { TinypropError } from '../errors';
 import { codedFileError, fileError, isFile, isFolder, readExactly, readSmallFile, withFile } from './io';
 import type { LoadContext, RawData, RawPart } from './raw';
 
@@ -42,16 +43,19 @@ const cifar100: CifarLayout = {
 };
 
 /** CIFAR-10 in its binary version; missing batches are notices. */
-export function readCifar10(folder: string, context: LoadContext): Promise<RawData> {
-  return readCifar(cifar10, folder, context);
+export function readCifar10(args: readonly string[], context: LoadContext): Promise<RawData> {
+  return readCifar(cifar10, args, context);
 }
 
 /** CIFAR-100 in its binary version, fine labels. */
-export function readCifar100(folder: string, context: LoadContext): Promise<RawData> {
-  return readCifar(cifar100, folder, context);
+export function readCifar100(args: readonly string[], context: LoadContext): Promise<RawData> {
+  return readCifar(cifar100, args, context);
 }
 
-async function readCifar(layout: CifarLayout, given: string, context: LoadContext): Promise<RawData> {
+async function readCifar(layout: CifarLayout, args: readonly string[], context: LoadContext): Promise<RawData> {
+  const [given, side = String(SIDE)] = args as [string, string?];
+  const size = Number(side);
+  if (size < SIDE || size > 512) throw new TinypropError('ERR_TINYPROP_SPEC', `${layout.kind}: expected a size from ${SIDE} to 512, found ${side}`, { found: side });
   const inner = path.join(given, layout.folder);
   const folder = isFolder(inner) ? inner : given;
   if (!isFolder(folder)) throw fileError(folder, 'no such folder');
@@ -67,10 +71,10 @@ async function readCifar(layout: CifarLayout, given: string, context: LoadContex
   if (!hasTest) context.notice(`${folder}: ${layout.test} missing; a part of the training set will be held out`);
   return {
     name: layout.kind,
-    inputShape: [SIDE, SIDE, CHANNELS],
+    inputShape: [size, size, CHANNELS],
     classes: await classNames(layout, folder, context),
-    train: await readBatches(layout, folder, present, context),
-    test: hasTest ? await readBatches(layout, folder, [layout.test], context) : undefined,
+    train: enlarged(await readBatches(layout, folder, present, context), size),
+    test: hasTest ? enlarged(await readBatches(layout, folder, [layout.test], context), size) : undefined,
     scale: 1 / 255,
     defaultMode: 'mean',
   };
@@ -128,4 +132,29 @@ async function readBatch(layout: CifarLayout, file: string, context: LoadContext
     }
     return { n, x, labels };
   });
+}
+
+/** Bilinear, centres of pixels on centres, rounded to bytes: for models that were trained on larger images. */
+function enlarged(part: RawPart, size: number): RawPart {
+  if (size === SIDE) return part;
+  const places = Array.from({ length: size }, (_, i) => {
+    const at = Math.min(SIDE - 1, Math.max(0, ((i + 0.5) * SIDE) / size - 0.5));
+    const low = Math.min(SIDE - 2, Math.floor(at));
+    return { low, share: at - low };
+  });
+  const row = SIDE * CHANNELS;
+  const to = new Uint8Array(part.n * size * size * CHANNELS);
+  let out = 0;
+  for (let image = 0; image < part.n; image++) {
+    for (const y of places) {
+      for (const x of places) {
+        const from = image * SIDE * row + y.low * row + x.low * CHANNELS;
+        for (let p = from; p < from + CHANNELS; p++) {
+          const mix = (at: number): number => (part.x[at] as number) * (1 - x.share) + (part.x[at + CHANNELS] as number) * x.share;
+          to[out++] = Math.round(mix(p) * (1 - y.share) + mix(p + row) * y.share);
+        }
+      }
+    }
+  }
+  return { ...part, x: to };
 }

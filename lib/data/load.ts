@@ -18,8 +18,8 @@ type Reader = (args: readonly string[], context: LoadContext) => Promise<RawData
 const readers: Readonly<Record<string, Reader>> = {
   digits: (_args, context) => readDigits(context),
   idx: ([folder], context) => readIdxFolder(folder as string, context),
-  cifar10: ([folder], context) => readCifar10(folder as string, context),
-  cifar100: ([folder], context) => readCifar100(folder as string, context),
+  cifar10: readCifar10,
+  cifar100: readCifar100,
   har: ([folder], context) => readHar(folder as string, context),
   npy: readNpyData,
   csv: ([file], context) => readCsv(file as string, context),

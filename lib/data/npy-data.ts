@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as path from 'node:path';
 import { TinypropError } from '../errors';
-import { codedFileError, fileError } from './io';
+import { codedFileError, fileError, fileLines } from './io';
 import { type NpyArray, readNpy, readNpz } from './npy';
 import type { LoadContext, RawData, RawPart } from './raw';
 
@@ -18,9 +18,11 @@ interface Named {
   readonly array: NpyArray;
 }
 
-/** `npy:X,Y[,XT,YT]`; each is a file or `FILE.npz#NAME`; `npy:FILE.npz` alone finds the usual names. */
-export async function readNpyData(args: readonly string[], context: LoadContext): Promise<RawData> {
+/** `npy:X,Y[,XT,YT]`, `npy:X,Y,INDEX.csv`; each is a file or `FILE.npz#NAME`; `npy:FILE.npz` alone finds the usual names. */
+export async function readNpyData(given: readonly string[], context: LoadContext): Promise<RawData> {
   const signal = context.options.signal;
+  const index = given.length === 3 ? (given[2] as string) : undefined;
+  const args = index === undefined ? given : given.slice(0, 2);
   let arrays: (Named | undefined)[];
   if (args.length === 1) {
     arrays = await openNpz(args[0] as string, signal);
@@ -33,9 +35,9 @@ export async function readNpyData(args: readonly string[], context: LoadContext)
     }
   }
   const [x, y, xt, yt] = arrays as [Named, Named, Named?, Named?];
-  const train = readPart(x, y);
-  const test = xt && yt && readPart(xt, yt);
-  if (test) checkTest(x, y, xt, yt, train, test);
+  const all = readPart(x, y);
+  const { train, test } = index === undefined ? { train: all, test: xt && yt && readPart(xt, yt) } : await indexed(all, index, context);
+  if (xt && yt && test) checkTest(x, y, xt, yt, train, test);
   const image = isImage(x.array);
   return {
     name: `npy:${path.basename(x.file)}`,
@@ -149,4 +151,34 @@ function checkTest(x: Named, y: Named, xt: Named, yt: Named, train: RawPart, tes
   if (!sameKind || train.targetSize !== test.targetSize) {
     throw codedFileError('ERR_TINYPROP_SHAPE', yt.file, `expected the same kind of labels or targets as ${y.file}`);
   }
+}
+
+/**
+ * Rows of training and of test as the column `split` of a table says, one line a row; lines of anything else (`valid`) are not used. Its fields
+ * hold no commas.
+ */
+async function indexed(all: RawPart, file: string, context: LoadContext): Promise<{ train: RawPart; test: RawPart }> {
+  const rows: Record<string, number[]> = { train: [], test: [] };
+  let column = -1;
+  let n = -1;
+  for await (const line of fileLines(file, context.options.signal)) {
+    if (n < 0) column = line.split(',').indexOf('split');
+    else if (line !== '') rows[line.split(',')[column] as string]?.push(n);
+    if (n < 0 || line !== '') n++;
+    if (column < 0) throw fileError(file, "expected a first line with a column named 'split'");
+  }
+  if (n !== all.n) throw codedFileError('ERR_TINYPROP_SHAPE', file, `expected ${all.n} lines below the first (as many as samples), found ${n}`, { expected: all.n, found: n });
+  const { train, test } = rows as { train: number[]; test: number[] };
+  if (train.length === 0 || test.length === 0) throw fileError(file, `expected rows 'train' and rows 'test' in the column split, found ${train.length} and ${test.length}`);
+  if (train.length + test.length < n) context.notice(`${file}: ${n - train.length - test.length} rows are neither train nor test and are not used`);
+  return { train: pick(all, train), test: pick(all, test) };
+}
+
+function pick({ x, n, labels, targets, targetSize = 1 }: RawPart, rows: readonly number[]): RawPart {
+  const take = <T extends Float32Array | Uint8Array | Uint32Array>(from: T, width: number): T => {
+    const to = new (from.constructor as new (length: number) => T)(rows.length * width);
+    rows.forEach((row, i) => to.set(from.subarray(row * width, (row + 1) * width), i * width));
+    return to;
+  };
+  return { n: rows.length, x: take(x, x.length / n), labels: labels && take(labels, 1), targets: targets instanceof Float32Array ? take(targets, targetSize) : targets, targetSize };
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TinypropError } from '../errors';
-import { applyNormalization, computeNormalization, type DataSplit, type Dataset, type NormalizeMode, sizeOf } from './dataset';
+import { applyNormalization, computeNormalization, type DataSplit, type Dataset, type Normalization, type NormalizeMode, sizeOf } from './dataset';
 import { stratifiedSplit, stratifiedSubset, TEST_FRACTION } from './split';
 
 /** Options of {@link loadData}. */
 export interface LoadOptions {
   /** How to centre and scale the inputs; each kind of data has its own default (docs/data.md). */
   readonly normalize?: NormalizeMode;
+  /** Centre and scale by these numbers, of other data, instead; the first factor stays that of the files. */
+  readonly normalization?: Normalization;
   /** At most this many training and this many test samples, classes in proportion; an integer >= 1. */
   readonly limit?: number;
   /** Seed of a split made here and of the choice made by `limit`; 1 if not given. */
@@ -90,9 +92,11 @@ export function finish(raw: RawData, context: LoadContext): DataSplit {
   const mode = options.normalize ?? raw.defaultMode;
   const train = gather(raw, raw.train, trainRows);
   const test = testPart && gather(raw, testPart, testRows);
-  const normalization = computeNormalization(train.x, channels, mode, raw.scale);
+  const given = options.normalization;
+  const normalization = given ? { ...given, scale: Math.fround(raw.scale) } : computeNormalization(train.x, channels, mode, raw.scale);
   applyNormalization(train.x, channels, normalization);
-  if (test) applyNormalization(test.x, channels, normalization);
+  // npy: may name the same file twice.
+  if (test && test.x !== train.x) applyNormalization(test.x, channels, normalization);
   return { train, ...(test && { test }), normalization, notices: context.notices, ...(raw.int8 && { int8: true }) };
 }
 

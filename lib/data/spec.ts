@@ -25,18 +25,20 @@ export interface DataKind {
 export const dataKinds: readonly DataKind[] = [
   { kind: 'digits', form: 'digits', about: 'UCI optical digits, 8x8, shipped with the package' },
   { kind: 'idx', form: 'idx:DIR', about: 'MNIST layout: IDX files of images and labels, .gz or not' },
-  { kind: 'cifar10', form: 'cifar10:DIR', about: 'CIFAR-10, binary version' },
-  { kind: 'cifar100', form: 'cifar100:DIR', about: 'CIFAR-100, binary version, fine labels' },
+  { kind: 'cifar10', form: 'cifar10:DIR[,SIZE]', about: 'CIFAR-10, binary version, 32x32 or enlarged to SIZE x SIZE' },
+  { kind: 'cifar100', form: 'cifar100:DIR[,SIZE]', about: 'CIFAR-100, binary version, fine labels' },
   { kind: 'har', form: 'har:DIR', about: 'human activity recognition: UCI text tree or int16 .npy' },
-  { kind: 'npy', form: 'npy:X,Y[,XT,YT]', about: 'NumPy arrays (.npy, or FILE.npz, or FILE.npz#NAME); npy:X,X for an autoencoder' },
+  { kind: 'npy', form: 'npy:X,Y[,XT,YT | ,INDEX.csv]', about: 'NumPy arrays (.npy, or FILE.npz, or FILE.npz#NAME); npy:X,X for an autoencoder; INDEX.csv: which row is training, which test' },
   { kind: 'csv', form: 'csv:FILE', about: 'numbers with the label in the last column' },
   { kind: 'wav', form: 'wav:DIR[,logmel]', about: 'one folder of 16 kHz WAV files per class, turned into 49x10 MFCC' },
   { kind: 'images', form: 'images:DIR[,SIZE]', about: 'one folder of JPEG or PNG files per class, scaled to SIZE (96); needs the package sharp' },
 ];
 
 /** Arguments allowed per kind; kinds not listed take exactly one, commas included. */
-const listKinds: Readonly<Record<string, { pattern: RegExp | null; counts: number[] }>> = {
-  npy: { pattern: null, counts: [1, 2, 4] },
+const listKinds: Readonly<Record<string, { pattern: RegExp | null; counts: number[]; fits?: (args: readonly string[]) => boolean }>> = {
+  npy: { pattern: null, counts: [1, 2, 3, 4], fits: (args) => args.length !== 3 || /\.csv$/i.test(args[2] as string) },
+  cifar10: { pattern: /^(.*),(\d+)$/s, counts: [1, 2] },
+  cifar100: { pattern: /^(.*),(\d+)$/s, counts: [1, 2] },
   wav: { pattern: /^(.*),(mfcc|logmel)$/s, counts: [1, 2] },
   images: { pattern: /^(.*),(\d+(?:x\d+)?)$/s, counts: [1, 2] },
 };
@@ -61,8 +63,8 @@ export function parseDataSpec(spec: string): DataSpec {
     return { kind, args: [] };
   }
   const args = splitArgs(kind, rest);
-  const counts = listKinds[kind]?.counts ?? [1];
-  if (!counts.includes(args.length) || args.some((arg) => arg === '')) throw wrongForm(spec, known.form);
+  const { counts = [1], fits = () => true } = listKinds[kind] ?? {};
+  if (!counts.includes(args.length) || args.some((arg) => arg === '') || !fits(args)) throw wrongForm(spec, known.form);
   return { kind, args: args.map(expandHome) };
 }
 

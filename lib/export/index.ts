@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { constant, guard } from '../addon';
+import { addon, constant, guard, type NativeModel } from '../addon';
 import type { Dataset } from '../data/dataset';
 import { TinypropError } from '../errors';
-import { planOf } from '../graph';
+import { inputQuantization, onDevice, planOf } from '../graph';
+import type { Quantization } from '../layers';
 import type { Model } from '../model';
+import { ModelCore } from '../model-core';
 import { packageRoot, packageVersion } from '../package';
+import { quantized } from '../quantize';
 import { describeRecipe, nativeRecipe, type RecipeOptions } from '../recipe';
 import { targetsOf } from '../targets';
 import { publicHeaders } from './amalgamate';
@@ -37,8 +40,10 @@ export interface FirmwareOptions {
   recipe?: RecipeOptions;
   /** Form of the model: `array`, a C array, or `bin`, a file that the assembler includes (not for arduino and cmsis-pack). Default `array`. */
   modelAs?: ModelForm;
-  /** Samples for the program, in flash as 32-bit floats, instead of made-up ones: prepared as for training. */
+  /** Samples for the program, in flash, instead of made-up ones: prepared as for training. */
   samples?: Dataset;
+  /** Samples reach the program as int8, a quarter of the RAM, for a model that begins with `quantize`: what that makes of the reals. Default false. */
+  int8Samples?: boolean;
   /** Switches the build option TINYPROP_CMSIS_NN on: CMSIS-NN, which the project must have, is linked and serves int8 layers on a Cortex-M. */
   cmsisNn?: boolean;
   /** The names of errors in the image (some 350 bytes); false: `tp_status_name` says `TP_E_?` of every error. Default true. */
@@ -58,7 +63,7 @@ export interface FirmwareExport {
 }
 
 /** Checked as training data are; labels become targets where the loss wants those. */
-function samplesOf(samples: Dataset, model: Model): EmbeddedSamples {
+function samplesOf(samples: Dataset, model: Model, int8Samples: boolean | undefined): EmbeddedSamples {
   const y = targetsOf(samples, model.core.targetSpec);
   const { x, n: count, inputShape } = samples;
   const bad = x.findIndex((value) => !Number.isFinite(value));
@@ -66,14 +71,20 @@ function samplesOf(samples: Dataset, model: Model): EmbeddedSamples {
     const sample = Math.floor((bad * count) / x.length);
     throw new TinypropError('ERR_TINYPROP_DATA', `data "${samples.name}": sample ${sample} (${inputShape.join('x')}) holds NaN or infinity`, { sample });
   }
-  return { x, y, count };
+  const quantization = int8Samples === true ? (inputQuantization(model.toJSON()) as Quantization) : undefined;
+  return { x: quantization === undefined ? x : quantized(x, quantization), y, count };
 }
 
 /** The model file without state and metadata: what a device needs. */
-function deviceBytes(model: Model): Uint8Array {
+function deviceBytes(model: Model, native: NativeModel): Uint8Array {
   const { core } = model;
   core.free('exportFirmware');
-  return guard('export', () => core.net.save(constant('blob', 'weights'), []));
+  const net = ModelCore.open(native, null, 1);
+  try {
+    return guard('export', () => net.copyParamsFrom(core.net) ?? net.save(constant('blob', 'weights'), []));
+  } finally {
+    net.close();
+  }
 }
 
 function exporterOf(options: FirmwareOptions): Exporter {
@@ -94,16 +105,17 @@ function firmwareTree(model: Model, options: FirmwareOptions): { tree: FileTree;
   const form = options.modelAs ?? 'array';
   const recipe = nativeRecipe(options.recipe ?? {}, null);
   if (recipe.batch !== 1) throw new TinypropError('ERR_TINYPROP_RECIPE', `recipe: batch: the exported program trains sample by sample: expected 1, found ${recipe.batch}`, { field: 'batch' });
-  const bytes = deviceBytes(model);
-  const { native } = model.core;
+  const native = onDevice(model.core.native, options.int8Samples);
+  const bytes = deviceBytes(model, native);
   const plan = planOf(native, recipe, true);
   const core = coreSources();
   const [version, sourceId, cmsisNn] = [packageVersion(), sourceIdOf(core), options.cmsisNn === true];
-  const samples = options.samples === undefined ? null : samplesOf(options.samples, model);
-  const program = programFiles({ loss: model.loss, inputs: plan.inputs, outputs: plan.outputs, samples });
+  const samples = options.samples === undefined ? null : samplesOf(options.samples, model, options.int8Samples);
+  const input = options.int8Samples === true ? 'int8_t' : 'float';
+  const program = programFiles({ loss: model.loss, inputs: plan.inputs, outputs: plan.outputs, samples, input });
   const pick = (word: string): FileTree => Object.fromEntries(Object.entries(program).filter(([path]) => path.includes(word)));
   const config: FileTree = { 'tinyprop_config.h': configHeader(native, recipe, { sourceId, cmsisNn, strings: options.strings !== false }) };
-  const parts = { bytes, plan, recipe, sourceId, version };
+  const parts = { bytes, plan, planBytes: guard('plan', () => addon().planBytes(native, recipe)), input, sourceId, version } as const;
   const project: Project = {
     version, form, cmsisNn, config, headers: publicHeaders(core), loss: model.loss, learn: pick('_learn'), samples: pick('_samples'),
     model: (binPath) => modelFiles(parts, form, binPath),

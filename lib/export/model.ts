@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { listName, type NativePlan, type NativeRecipe } from '../addon';
+import type { NativePlan } from '../addon';
 import { TinypropError } from '../errors';
 import { type FileTree, sha256 } from './sources';
 
@@ -10,7 +10,10 @@ export type ModelForm = 'array' | 'bin';
 export interface ModelParts {
   bytes: Uint8Array;
   plan: NativePlan;
-  recipe: NativeRecipe;
+  /** The plan itself, as it lies in flash. */
+  planBytes: Uint8Array;
+  /** C type of a number of a sample. */
+  input: 'float' | 'int8_t';
   sourceId: string;
   version: string;
 }
@@ -23,60 +26,14 @@ export function floatLiteral(value: number): string {
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
 
-/** @internal */
-export const recipeFloats: readonly (readonly [field: string, key: keyof NativeRecipe])[] = [
-  ['lr', 'lr'],
-  ['momentum', 'momentum'],
-  ['weight_decay', 'weightDecay'],
-  ['schedule.gamma', 'scheduleGamma'],
-  ['policy_params.s_min', 'sMin'],
-  ['policy_params.s_max', 'sMax'],
-  ['policy_params.zeta', 'zeta'],
-  ['policy_params.ymax_decay', 'ymaxDecay'],
-  ['policy_params.ymax_fixed', 'ymaxFixed'],
-  ['policy_params.d_min', 'dMin'],
-  ['policy_params.d_max', 'dMax'],
-  ['policy_params.tau', 'tau'],
-  ['policy_params.beta', 'beta'],
-  ['policy_params.alpha_decay', 'alphaDecay'],
-  ['policy_params.alpha_fixed', 'alphaFixed'],
-];
-const recipeIntegers: readonly (readonly [field: string, key: keyof NativeRecipe])[] = [
-  ['batch', 'batch'],
-  ['numerics', 'numerics'],
-  ['int8', 'int8'],
-  ['schedule.kind', 'scheduleKind'],
-  ['schedule.warmup', 'scheduleWarmup'],
-  ['schedule.total', 'scheduleTotal'],
-  ['schedule.every', 'scheduleEvery'],
-  ['policy_params.ymax_mode', 'ymaxMode'],
-  ['policy_params.output_dense', 'outputDense'],
-  ['policy_params.select', 'select'],
-  ['policy_params.alpha_mode', 'alphaMode'],
-];
-
-function recipeFunction(recipe: NativeRecipe): string {
-  return [
-    'tp_recipe tinyprop_model_recipe(void) {',
-    '    tp_recipe r = tp_recipe_default();',
-    `    r.policy = ${recipe.policy}u; /* ${listName('policy', recipe.policy)} */`,
-    `    r.optimizer = ${recipe.optimizer}u; /* ${listName('optimizer', recipe.optimizer)} */`,
-    `    r.seed = ${recipe.seed}u;`,
-    ...recipeIntegers.map(([field, key]) => `    r.${field} = ${recipe[key]}u;`),
-    ...recipeFloats.map(([field, key]) => `    r.${field} = ${floatLiteral(recipe[key])};`),
-    '    return r;',
-    '}',
-  ].join('\n');
-}
-
-function headerText({ bytes, plan, sourceId, version }: ModelParts): string {
+function headerText({ bytes, plan, input, sourceId, version }: ModelParts): string {
   const constants: readonly (readonly [name: string, value: string, comment: string])[] = [
     ['TINYPROP_MODEL_BYTES', `${bytes.length}u`, 'of the model file'],
     ['TINYPROP_MODEL_NODES', `${plan.nodes.length}u`, ''],
     ['TINYPROP_MODEL_INPUTS', `${plan.inputs}u`, 'numbers of a sample'],
     ['TINYPROP_MODEL_OUTPUTS', `${plan.outputs}u`, 'numbers of a prediction'],
-    ['TINYPROP_PLAN_BYTES', `${plan.planBytes}u`, 'tp_plan, 8-byte aligned'],
-    ['TINYPROP_ARENA_BYTES', `${plan.arenaBytes}u`, 'training with tinyprop_model_recipe(), TP_ALIGN-aligned'],
+    ['TINYPROP_PLAN_BYTES', `${plan.planBytes}u`, ''],
+    ['TINYPROP_ARENA_BYTES', `${plan.arenaBytes}u`, 'training, TP_ALIGN-aligned'],
     ['TINYPROP_STATS_BYTES', `${plan.statsBytes}u`, 'tp_stats, 8-byte aligned'],
     ['TINYPROP_MODEL_SHA256', `"${sha256(bytes)}"`, ''],
     ['TINYPROP_EXPORT_VERSION', `"${version}"`, ''],
@@ -95,10 +52,13 @@ extern "C" {
 
 ${constants.map(([name, value, comment]) => `#define ${name} ${value}${comment === '' ? '' : ` /* ${comment} */`}`).join('\n')}
 
-/* The model file: description and weights, in flash. */
-extern const uint8_t tinyprop_model[TINYPROP_MODEL_BYTES];
+/* A number of a sample. */
+typedef ${input} tinyprop_input;
 
-tp_recipe tinyprop_model_recipe(void);
+/* The model file: description and weights. Both lie in flash, aligned to 8. */
+extern const uint8_t tinyprop_model[TINYPROP_MODEL_BYTES];
+/* A tp_plan: how it is trained (its recipe), and where everything lies in the arena. */
+extern const uint8_t tinyprop_plan[TINYPROP_PLAN_BYTES];
 
 #ifdef __cplusplus
 }
@@ -107,12 +67,12 @@ tp_recipe tinyprop_model_recipe(void);
 `;
 }
 
-function arrayText(bytes: Uint8Array): string {
+function arrayText(name: string, size: string, bytes: Uint8Array): string {
   const rows: string[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     rows.push(`    ${Array.from(bytes.subarray(at, at + 16), (byte) => `0x${byte.toString(16).padStart(2, '0')},`).join(' ')}`);
   }
-  return `_Alignas(8) const uint8_t tinyprop_model[TINYPROP_MODEL_BYTES] = {\n${rows.join('\n')}\n};`;
+  return `_Alignas(8) const uint8_t ${name}[${size}] = {\n${rows.join('\n')}\n};`;
 }
 
 /** `path`: where the compiler finds the file, from the folder it runs in. */
@@ -130,7 +90,7 @@ __asm__(".section .rodata.tinyprop_model, \\"a\\", %progbits\\n"
 
 /** `tinyprop_model.h`, `tinyprop_model.c` and, as `bin`, `model.tpm`. @internal */
 export function modelFiles(parts: ModelParts, form: ModelForm, binPath: string): FileTree {
-  const data = form === 'array' ? arrayText(parts.bytes) : includedText(binPath);
+  const data = form === 'array' ? arrayText('tinyprop_model', 'TINYPROP_MODEL_BYTES', parts.bytes) : includedText(binPath);
   return {
     'tinyprop_model.h': headerText(parts),
     'tinyprop_model.c': `/* SPDX-License-Identifier: Apache-2.0 */
@@ -139,7 +99,7 @@ export function modelFiles(parts: ModelParts, form: ModelForm, binPath: string):
 
 ${data}
 
-${recipeFunction(parts.recipe)}
+${arrayText('tinyprop_plan', 'TINYPROP_PLAN_BYTES', parts.planBytes)}
 `,
     ...(form === 'bin' && { 'model.tpm': parts.bytes }),
   };

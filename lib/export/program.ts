@@ -5,7 +5,7 @@ import type { FileTree } from './sources';
 
 /** Samples to put into the firmware, for a program that runs before a sensor is there. @internal */
 export interface EmbeddedSamples {
-  x: Float32Array;
+  x: Float32Array | Int8Array;
   /** One label a sample, or `outputs` targets a sample. */
   y: Uint32Array | Float32Array;
   count: number;
@@ -17,6 +17,8 @@ export interface ProgramParts {
   inputs: number;
   outputs: number;
   samples: EmbeddedSamples | null;
+  /** C type of a number of a sample. */
+  input: 'float' | 'int8_t';
 }
 
 const labelled = (loss: LossName): boolean => loss === 'softmaxCrossEntropy';
@@ -41,12 +43,12 @@ typedef struct learn_counts {
     uint32_t seen, trained, correct; /* samples; those worth a backward pass; right before the update */
 } learn_counts;
 
-/* Plans, opens and loads the model. 0 or a TP_E_*. */
+/* Opens and loads the model. 0 or a TP_E_*; TP_E_VERSION, TP_E_MISMATCH: plan, model and library were not made together. */
 tp_status learn_open(void);
 /* One step on a sample of TINYPROP_MODEL_INPUTS numbers${labelled(loss) ? ' and its class' : ' and TINYPROP_MODEL_OUTPUTS targets'}. */
-tp_status learn_sample(const float *x, ${truth(loss)});
+tp_status learn_sample(const tinyprop_input *x, ${truth(loss)});
 /* TINYPROP_MODEL_OUTPUTS numbers${loss === 'mse' ? '' : ' before the ' + (loss === 'bce' ? 'sigmoid' : 'softmax')}, valid until the next call. */
-tp_status learn_predict(const float *x, const float **y);
+tp_status learn_predict(const tinyprop_input *x, const float **y);
 /* Since learn_open. */
 learn_counts learn_count(void);
 /* FNV-1a over the bytes of all parameters: equal weights, equal hash, on every machine. */
@@ -64,22 +66,30 @@ function learnSource(loss: LossName): string {
 #include "tinyprop_learn.h"
 
 static _Alignas(TP_ALIGN) uint8_t arena[TINYPROP_ARENA_BYTES]; /* weights that train, training state, activations: all of it */
-static _Alignas(8) uint8_t plan_bytes[TINYPROP_PLAN_BYTES];
 static _Alignas(8) uint8_t stats_bytes[TINYPROP_STATS_BYTES];
 static tp_net net;
 static learn_counts counts;
 
-tp_status learn_open(void) {
-    static const tp_plan_options options = {.samples = 1, .threads = 1, .flash = 1}; /* frozen weights stay in tinyprop_model */
+#ifdef TINYPROP_CHECK_PLAN /* for tests: is the plan the one that this machine makes, byte for byte? Takes its size in RAM. */
+#include <string.h>
+static tp_status learn_check(const tp_plan *plan, const tp_blob *blob) {
+    static _Alignas(8) uint8_t own[TINYPROP_PLAN_BYTES];
     static tp_node nodes[TINYPROP_MODEL_NODES];
-    tp_plan *plan = (tp_plan *)(void *)plan_bytes;
-    tp_recipe recipe = tinyprop_model_recipe();
-    tp_blob blob;
     tp_model model;
+    tp_status status = tp_blob_model(blob, nodes, TINYPROP_MODEL_NODES, &model);
+    if (status == TP_OK) { status = tp_plan_make_with(&model, &plan->recipe, &plan->options, (tp_plan *)(void *)own, sizeof own, NULL); }
+    return status != TP_OK ? status : memcmp(own, plan, sizeof own) == 0 ? TP_OK : TP_E_MISMATCH;
+}
+#else
+#define learn_check tp_plan_check
+#endif
+
+tp_status learn_open(void) {
+    const tp_plan *plan = (const tp_plan *)(const void *)tinyprop_plan; /* made by the exporter: no RAM for it, no code to make it */
+    tp_blob blob;
     counts = (learn_counts){0, 0, 0};
     tp_status status = tp_blob_open(&blob, tinyprop_model, TINYPROP_MODEL_BYTES);
-    if (status == TP_OK) { status = tp_blob_model(&blob, nodes, TINYPROP_MODEL_NODES, &model); }
-    if (status == TP_OK) { status = tp_plan_make_with(&model, &recipe, &options, plan, sizeof plan_bytes, NULL); }
+    if (status == TP_OK) { status = learn_check(plan, &blob); }
     if (status == TP_OK) { status = tp_net_open(&net, plan, arena, sizeof arena, NULL); }
     if (status == TP_OK) { status = tp_net_flash(&net, &blob); }
     if (status == TP_OK) { status = tp_net_init(&net); }
@@ -87,7 +97,7 @@ tp_status learn_open(void) {
     return status;
 }
 
-tp_status learn_sample(const float *x, ${truth(loss)}) {
+tp_status learn_sample(const tinyprop_input *x, ${truth(loss)}) {
     tp_stats *stats = (tp_stats *)(void *)stats_bytes;
     tp_batch batch = {.x = x, ${labelled(loss) ? '.label = &label' : '.target = target'}, .n = 1};
     tp_status status = tp_train_step(&net, &batch, stats);
@@ -98,7 +108,7 @@ tp_status learn_sample(const float *x, ${truth(loss)}) {
     return TP_OK;
 }
 
-tp_status learn_predict(const float *x, const float **y) { return tp_net_forward(&net, x, y); }
+tp_status learn_predict(const tinyprop_input *x, const float **y) { return tp_net_forward(&net, x, y); }
 
 learn_counts learn_count(void) { return counts; }
 
@@ -130,7 +140,7 @@ extern "C" {
 #endif
 
 /* The next sample: TINYPROP_MODEL_INPUTS numbers and ${labelled(loss) ? 'its class' : 'TINYPROP_MODEL_OUTPUTS targets'}. false: the stream has ended. */
-bool next_sample(float *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'});
+bool next_sample(tinyprop_input *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'});
 
 #ifdef __cplusplus
 }
@@ -147,11 +157,11 @@ function numberLines(values: readonly string[], indent: string): string {
 }
 
 function embeddedSource(loss: LossName, { x, y, count }: EmbeddedSamples, inputs: number, outputs: number): string {
-  const floats = (values: Float32Array, width: number): string =>
-    Array.from({ length: count }, (_, i) => `    {\n${numberLines(Array.from(values.subarray(i * width, (i + 1) * width), floatLiteral), '        ')}\n    },`).join('\n');
+  const rows = (values: Float32Array | Int8Array, width: number): string =>
+    Array.from({ length: count }, (_, i) => `    {\n${numberLines(Array.from(values.subarray(i * width, (i + 1) * width), values instanceof Int8Array ? String : floatLiteral), '        ')}\n    },`).join('\n');
   const truths = labelled(loss)
     ? `static const uint32_t sample_label[SAMPLES] = {\n${numberLines(Array.from(y, (v) => `${v}u`), '    ')}\n};`
-    : `static const float sample_target[SAMPLES][TINYPROP_MODEL_OUTPUTS] = {\n${floats(y as Float32Array, outputs)}\n};`;
+    : `static const float sample_target[SAMPLES][TINYPROP_MODEL_OUTPUTS] = {\n${rows(y as Float32Array, outputs)}\n};`;
   const take = labelled(loss)
     ? '    *label = sample_label[at];'
     : '    for (uint32_t i = 0; i < TINYPROP_MODEL_OUTPUTS; i++) { target[i] = sample_target[at][i]; }';
@@ -161,12 +171,12 @@ function embeddedSource(loss: LossName, { x, y, count }: EmbeddedSamples, inputs
 
 enum { SAMPLES = ${count}, PASSES = 2 };
 
-static const float sample_x[SAMPLES][TINYPROP_MODEL_INPUTS] = {
-${floats(x, inputs)}
+static const tinyprop_input sample_x[SAMPLES][TINYPROP_MODEL_INPUTS] = {
+${rows(x, inputs)}
 };
 ${truths}
 
-bool next_sample(float *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'}) {
+bool next_sample(tinyprop_input *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'}) {
     static uint32_t n;
     if (n == SAMPLES * PASSES) { return false; }
     uint32_t at = n++ % SAMPLES;
@@ -177,7 +187,11 @@ ${take}
 `;
 }
 
-function madeUpSource(loss: LossName): string {
+function madeUpSource(loss: LossName, input: ProgramParts['input']): string {
+  const number =
+    input === 'float'
+      ? '(float)(state >> 8) / 16777216.0f + ((i + n) % TINYPROP_MODEL_OUTPUTS == 0 ? 0.5f : -0.5f)'
+      : '(int8_t)((int32_t)(state >> 25) - ((i + n) % TINYPROP_MODEL_OUTPUTS == 0 ? 0 : 128))';
   const take = labelled(loss)
     ? '    *label = n % TINYPROP_MODEL_OUTPUTS;'
     : '    for (uint32_t i = 0; i < TINYPROP_MODEL_OUTPUTS; i++) { target[i] = (n + i) % 2u == 0 ? 0.0f : 1.0f; }';
@@ -187,12 +201,12 @@ function madeUpSource(loss: LossName): string {
 
 enum { SAMPLES = 200 };
 
-bool next_sample(float *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'}) {
+bool next_sample(tinyprop_input *x, ${labelled(loss) ? 'uint32_t *label' : 'float *target'}) {
     static uint32_t n, state = 1;
     if (n == SAMPLES) { return false; }
     for (uint32_t i = 0; i < TINYPROP_MODEL_INPUTS; i++) {
         state = state * 1664525u + 1013904223u;
-        x[i] = (float)(state >> 8) / 16777216.0f + ((i + n) % TINYPROP_MODEL_OUTPUTS == 0 ? 0.5f : -0.5f);
+        x[i] = ${number};
     }
 ${take}
     n++;
@@ -202,12 +216,12 @@ ${take}
 }
 
 /** `tinyprop_learn.*`, `tinyprop_samples.*`: the same for every ecosystem. @internal */
-export function programFiles({ loss, inputs, outputs, samples }: ProgramParts): FileTree {
+export function programFiles({ loss, inputs, outputs, samples, input }: ProgramParts): FileTree {
   return {
     'tinyprop_learn.h': learnHeader(loss),
     'tinyprop_learn.c': learnSource(loss),
     'tinyprop_samples.h': samplesHeader(loss),
-    'tinyprop_samples.c': samples === null ? madeUpSource(loss) : embeddedSource(loss, samples, inputs, outputs),
+    'tinyprop_samples.c': samples === null ? madeUpSource(loss, input) : embeddedSource(loss, samples, inputs, outputs),
   };
 }
 
@@ -229,7 +243,7 @@ export function mainC(loss: LossName, entry: string, end: string): string {
 #include <stdio.h>
 
 ${entry} {
-    static float x[TINYPROP_MODEL_INPUTS];
+    static tinyprop_input x[TINYPROP_MODEL_INPUTS];
     ${declare}
     tp_status status = learn_open();
     while (status == TP_OK && next_sample(x, ${fill})) { status = learn_sample(x, ${use}); }
@@ -261,7 +275,7 @@ void setup() {
 }
 
 void loop() {
-  static float x[TINYPROP_MODEL_INPUTS];
+  static tinyprop_input x[TINYPROP_MODEL_INPUTS];
   ${declare}
   if (ended) { return; }
   if (status == TP_OK && next_sample(x, ${fill})) {

@@ -24,12 +24,12 @@ ${exporter.build}
 |---|---|
 | ${shown} | the library; do not change it |
 | ${at('tinyprop_config.h')} | what of it is compiled: the rows that this model and recipe need |
-| ${at('tinyprop_model.c')}, ${at('tinyprop_model.h')}${model.as === 'bin' ? `, ${at('model.tpm')}` : ''} | the model (${model.bytes} bytes in flash) and its recipe |
+| ${at('tinyprop_model.c')}, ${at('tinyprop_model.h')}${model.as === 'bin' ? `, ${at('model.tpm')}` : ''} | the model (${model.bytes} bytes in flash) and the plan of its training (${memory.plan} bytes in flash), its recipe included |
 | \`tinyprop_learn.c\`, \`.h\` | one network in static memory: open, learn, predict. Yours |
 | \`tinyprop_samples.c\`, \`.h\` | where samples come from: **put your sensor here** |
 | the program that prints, the project files | yours |
 | \`tinyprop.json\`, \`SHA256SUMS\` | what \`tinyprop firmware verify\` compares |
 
-Static memory: arena ${memory.arena} bytes, plan ${memory.plan}, record of a step ${memory.stats}. Code comes on top.
+RAM: arena ${memory.arena} bytes, record of a step ${memory.stats}, a sample, a \`tp_net\`, the stack.
 `;
 }

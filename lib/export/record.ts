@@ -35,11 +35,11 @@ export interface FirmwareRecord {
   };
   /** The recipe that the program trains with, in the core's fields. */
   readonly recipe: Readonly<Record<string, string | number | boolean>>;
-  /** Static memory of the program, in bytes. */
+  /** Memory of the program, in bytes. */
   readonly memory: {
     /** The arena for training. */
     readonly arena: number;
-    /** The plan. */
+    /** The plan, in flash. */
     readonly plan: number;
     /** The record of a step. */
     readonly stats: number;

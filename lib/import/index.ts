@@ -2,6 +2,7 @@
 import { identityNormalization } from '../data/dataset';
 import type { TensorData, TensorInfo } from '../tensor';
 import { TinypropError } from '../errors';
+import { isMcunet, readMcunet } from './mcunet';
 import { isSafetensors } from './safetensors';
 import { readSafetensorsModel } from './safetensors-model';
 import { readTflite } from './tflite';
@@ -11,11 +12,26 @@ import type { ImportedModel, ImportOptions } from './tflite-graph';
 export type { ImportedModel, ImportOptions, TensorSource } from './tflite-graph';
 export { readTflite } from './tflite';
 
-/** Files of other frameworks, told by their content. A new one is a row here. */
-const formats: readonly { is: (bytes: Uint8Array) => boolean; read: (bytes: Uint8Array, options: ImportOptions) => ImportedModel }[] = [
+/** A file of another framework. */
+interface ImportFormat {
+  is(bytes: Uint8Array): boolean;
+  read(bytes: Uint8Array, options: ImportOptions): ImportedModel;
+  /** Ending of the file of numbers beside it. */
+  weights?: string;
+}
+
+/** Told by their content. A new one is a row here. */
+const formats: readonly ImportFormat[] = [
   { is: isTflite, read: readTflite },
   { is: isSafetensors, read: readSafetensorsModel },
+  { is: isMcunet, read: readMcunet, weights: '.bin' },
 ];
+
+/** The file of numbers that belongs to a model file; undefined: it has all in it. @internal */
+export function weightsBeside(path: string, bytes: Uint8Array): string | undefined {
+  const ending = formats.find((format) => format.is(bytes))?.weights;
+  return ending && path.replace(/(\.[^./\\]*)?$/, ending);
+}
 
 /** Reads a model file of another framework; null: it is none of those. @internal */
 export function importModel(bytes: Uint8Array, options: ImportOptions): ImportedModel | null {

@@ -38,6 +38,10 @@ export interface ImportOptions {
   loss?: LossName;
   /** Keep an int8 SOFTMAX at the end as an operation; the model then gives the bytes of TensorFlow Lite and cannot be trained. Default false. */
   softmax?: boolean;
+  /** Of a network whose numbers lie in a file of their own: its bytes. {@link Model.load} finds that file. */
+  weights?: Uint8Array;
+  /** Another height and width of the input than the file's, `[h, w, c]`, for networks of convolutions (not .tflite). */
+  inputShape?: readonly number[];
 }
 
 /** What is known of a tensor that an operator has computed. @internal */

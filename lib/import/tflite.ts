@@ -16,6 +16,7 @@ export function plain(bytes: Uint8Array): Uint8Array {
  * @internal
  */
 export function readTflite(bytes: Uint8Array, options: ImportOptions = {}): ImportedModel {
+  if (options.inputShape !== undefined) throw unsupported('the input of a .tflite file has the shape that it has');
   const file = readTfliteFile(plain(bytes));
   const missing = [...new Set(file.operators.map((op) => op.name).filter((name) => !operators.has(name)))];
   if (missing.length > 0) {

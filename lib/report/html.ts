@@ -65,7 +65,7 @@ figure{margin:0;background:var(--card);border:1px solid var(--line);border-radiu
 figure p{margin:.25rem 0 0;font-size:.85rem;color:var(--soft)}svg{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif}
 svg text{fill:var(--fg);paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}svg .soft{fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1;fill:none}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem .9rem;font-size:.85rem;margin:.1rem 0 .3rem;padding:0;list-style:none}
-details{margin-top:1rem}summary{cursor:pointer;font-weight:600}code{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:.1rem .3rem;overflow-wrap:anywhere}
+figure details{margin-top:.4rem;font-size:.85rem}pre{max-height:12rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--bg);padding:.5rem;border-radius:4px}details{margin-top:1rem}summary{cursor:pointer;font-weight:600}code{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:.1rem .3rem;overflow-wrap:anywhere}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}
 @media print{details:not([open])>*{display:block}}`;
 

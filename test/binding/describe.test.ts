@@ -9,7 +9,7 @@ import { errorCodes } from '../../lib/errors';
 import { coreName, jsName, opAttributes } from '../../lib/graph';
 import * as layers from '../../lib/layers';
 import { momentum, sgd } from '../../lib/optimizer';
-import { densePolicy, full, meProp, tinyProp, tinyPropV2, type PresetName } from '../../lib/policy';
+import { densePolicy, eif, emp, full, masked, meProp, randomSkip, selectiveBackprop, steered, tinyProp, tinyPropV2, type PresetName } from '../../lib/policy';
 
 const names = (rows: readonly { name: string }[]): string[] => rows.map((row) => row.name).sort();
 const header = readFileSync(join(__dirname, '../../csrc/include/tinyprop.h'), 'utf8');
@@ -26,7 +26,7 @@ suite('describe()', () => {
 
   it('has the losses, policies, optimizers and presets of the API', () => {
     expect(names(core.losses)).toEqual(['bce', 'mse', 'softmax_cross_entropy']);
-    expect([densePolicy(), full(), meProp(), tinyProp(), tinyPropV2()].map((spec) => spec.policy).sort()).toEqual(names(core.policies));
+    expect([densePolicy(), full(), meProp(), tinyProp(), tinyPropV2(), randomSkip(), selectiveBackprop(), steered(), masked(), emp(), eif()].map((spec) => spec.policy).sort()).toEqual(names(core.policies));
     expect([sgd(), momentum()].map((spec) => spec.optimizer).sort()).toEqual(names(core.optimizers));
     const presets: Record<PresetName, true> = { accurate: true, paper: true };
     expect(Object.keys(presets).sort()).toEqual(names(core.presets));

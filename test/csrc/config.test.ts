@@ -42,7 +42,7 @@ function textBytes(compiler: string, options: string[]): number {
 
 describe('TP_CONFIG_HEADER', () => {
   it('finds the rows', () => {
-    expect(rows).toHaveLength(16 + 3 + 5 + 2);
+    expect(rows).toHaveLength(26 + 3 + 8 + 2);
   });
 
   it.each(['gcc', 'clang'].filter((c) => !missing(c)))('leaves the bits as they are with %s', (compiler) => {

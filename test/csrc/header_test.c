@@ -10,7 +10,7 @@ static tp_net header_net;
 
 _Static_assert(sizeof(tp_status) == 4, "a status is 32 bits");
 _Static_assert(sizeof(tp_node) == 108, "node records are part of the file format");
-_Static_assert(sizeof(tp_recipe) == 120, "recipes are part of the file format");
+_Static_assert(sizeof(tp_recipe) == 152, "recipes are part of the file format");
 _Static_assert(sizeof(tp_progress) == 32, "counters are part of the file format");
 _Static_assert(sizeof(tp_layer_stats) == 24, "records are read by other languages");
 _Static_assert(offsetof(tp_stats, macs_forward) == 24 && offsetof(tp_stats, layer) == 72, "records are read by other languages");
@@ -22,7 +22,7 @@ _Static_assert(offsetof(tp_stats, macs_forward) == 24 && offsetof(tp_stats, laye
 /* A plan holds no pointer and no size of this machine: offsets made here are the microcontroller's. */
 static void tp_plan_is_pointer_free(void) {
     TP_CHECKF(sizeof(tp_plan_node) == 464 && sizeof(tp_tensor) == 32, "%zu, %zu", sizeof(tp_plan_node), sizeof(tp_tensor));
-    TP_CHECKF(sizeof(tp_plan) == 744 && offsetof(tp_plan, node) == 280, "%zu, %zu", sizeof(tp_plan), offsetof(tp_plan, node));
+    TP_CHECKF(sizeof(tp_plan) == 792 && offsetof(tp_plan, node) == 328, "%zu, %zu", sizeof(tp_plan), offsetof(tp_plan, node));
     TP_CHECK(offsetof(tp_stats, layer) == 72);
 }
 

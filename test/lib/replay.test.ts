@@ -52,7 +52,7 @@ function forged(log: Buffer, record: { at: number; length: number }, change: (da
   return copy;
 }
 
-const head = { at: 16, length: 224 };
+const head = { at: 16, length: 256 };
 const codeOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => null, (error: unknown) => (error instanceof TinypropError ? error.code : error));
 
 describe('an untouched log', () => {

@@ -119,11 +119,11 @@ describe('the watchdog', () => {
     const layers = [{ name: 'a', layer: 0 }, { name: 'b', layer: 1 }, { name: 'out', layer: 2 }];
     const dog = new Watchdog({ layers, constantLoss: 1, majority: 0.5, lr: 0.5, bounded: true }, (event) => warnings.push(event));
     const chunk = (trained: number, worked: [number, number, number], loss = 0.5): void => {
-      const sums = new Float64Array(11 + 18);
+      const sums = new Float64Array(14 + 18);
       sums[0] = trained;
       sums[1] = trained;
-      sums[10] = loss * trained;
-      worked.forEach((count, layer) => (sums[11 + 6 * layer + 2] = count));
+      sums[13] = loss * trained;
+      worked.forEach((count, layer) => (sums[14 + 6 * layer + 2] = count));
       const totals = new Totals(3);
       totals.add(sums);
       dog.chunk(totals);

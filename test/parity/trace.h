@@ -11,7 +11,7 @@ typedef struct tp_parity_row {
     uint64_t hash;
 } tp_parity_row;
 
-enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 5 };
+enum { TP_PARITY_SAMPLES = 40, TP_PARITY_IN = 192, TP_PARITY_CLASSES = 5, TP_PARITY_NODES = 24, TP_PARITY_GRAPHS = 5, TP_PARITY_POLICIES = 5 };
 #ifndef TP_PARITY_ARENA
 #define TP_PARITY_ARENA (64 * 1024)
 #endif
@@ -169,6 +169,15 @@ static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     return r;
 }
 
+/* Policies that train by masks get some: layers at the bottom that do not train, rows here and there, biases of every kind. */
+static void tp_parity_mask(tp_net *net) {
+    uint8_t rows[64];
+    for (uint32_t layer = 0; layer < net->plan->n_layers; layer++) {
+        for (uint32_t r = 0; r < sizeof rows; r++) { rows[r] = layer > 0 && (r * 5u + layer) % 3u != 0 ? 1 : 0; }
+        (void)tp_net_mask(net, layer, rows, layer == 0 ? (uint32_t)TP_BIAS_NONE : layer % 3u); /* TP_E_MODE: no such policy */
+    }
+}
+
 /* Trains one row with these kernels and options; 0 is no hash: something failed. */
 static uint64_t tp_parity_run_long(const tp_parity_row *row, const tp_kernels *k, const tp_plan_options *options, const tp_parallel *parallel,
                                    const tp_parity_long *longer) {
@@ -183,6 +192,7 @@ static uint64_t tp_parity_run_long(const tp_parity_row *row, const tp_kernels *k
     if (tp_plan_make_with(&m, &r, options, plan, sizeof tp_parity_plan, NULL) != TP_OK) { return 0; }
     if (tp_net_open(&net, plan, tp_parity_arena, sizeof tp_parity_arena, k) != TP_OK || tp_net_init(&net) != TP_OK) { return 0; }
     if (parallel != NULL) { net.parallel = *parallel; }
+    tp_parity_mask(&net);
     tp_parity_data(plan->n_in);
     uint64_t hash = 0xcbf29ce484222325u;
     for (uint32_t i = 0; i < steps; i++) {
@@ -206,18 +216,26 @@ static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, con
     return tp_parity_run_long(row, k, options, parallel, NULL);
 }
 
-/* Row number `index`; false past the last. */
+/* Row number `index`; false past the last. Policies that came later have their rows behind those of the first ones. */
 static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
-    uint32_t policies = 0, optimizers = 0;
+    uint32_t policies = 0, optimizers = 0, before = 0;
     while (tp_list_name(TP_LIST_POLICY, policies, NULL) != NULL) { policies++; }
     while (tp_list_name(TP_LIST_OPTIMIZER, optimizers, NULL) != NULL) { optimizers++; }
+    if (index >= 2u * TP_PARITY_GRAPHS * optimizers * TP_PARITY_POLICIES) {
+        before = index / (2u * TP_PARITY_GRAPHS * optimizers);
+        index -= 2u * TP_PARITY_GRAPHS * optimizers * before;
+        if (before >= policies) { return false; }
+        policies = 1;
+    } else {
+        policies = TP_PARITY_POLICIES;
+    }
     row->batch = index % 2u == 0 ? 1u : 4u;
     row->optimizer = tp_list_name(TP_LIST_OPTIMIZER, index / 2u % optimizers, NULL);
-    row->policy = tp_list_name(TP_LIST_POLICY, index / 2u / optimizers % policies, NULL);
+    row->policy = tp_list_name(TP_LIST_POLICY, before + index / 2u / optimizers % policies, NULL);
     row->graph = tp_parity_graph[index / 2u / optimizers / policies % TP_PARITY_GRAPHS].name;
     if (tp_text_equal(row->graph, "int8") && tp_text_equal(row->optimizer, "momentum")) { row->optimizer = "residual"; }
     row->hash = 0;
-    return index < 2u * TP_PARITY_GRAPHS * optimizers * policies;
+    return true;
 }
 
 #endif /* TINYPROP_PARITY_TRACE_H */

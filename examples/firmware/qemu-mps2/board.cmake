@@ -2,8 +2,8 @@
 #
 # Reads the row TP_BOARD of boards.json. Gives
 #   tp_board_flags                 what the compiler must know of the CPU
-#   tp_board_image(TARGET [STACK bytes] [EXTERNAL])   makes an executable an image that boots on the board; LARGE: data, heap and
-#                                  section .samples in its largest memory, for programs that no chip would hold
+#   tp_board_image(TARGET [STACK bytes] [LARGE])   makes an executable an image that boots on the board; LARGE: data and heap
+#                                  in its largest memory, section .samples in one of its own, for programs that no chip would hold
 set(TP_BOARD mps2-an386 CACHE STRING "Row of boards.json")
 set(board_dir "${CMAKE_CURRENT_LIST_DIR}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${board_dir}/boards.json" "${board_dir}/board.ld.in")
@@ -27,7 +27,7 @@ string(JSON tp_board_machine GET "${board}" machine)
 string(JSON tp_board_cpu GET "${board}" cpu)
 string(JSON tp_board_flags GET "${board}" flags)
 separate_arguments(tp_board_flags UNIX_COMMAND "-mthumb ${tp_board_flags}")
-foreach(memory IN ITEMS code ram large)
+foreach(memory IN ITEMS code ram large samples)
   string(JSON ${memory}_origin GET "${board}" ${memory} 0)
   string(JSON ${memory}_length GET "${board}" ${memory} 1)
 endforeach()
@@ -47,7 +47,7 @@ function(tp_board_image target)
   if(image_LARGE)
     set(data_origin ${large_origin})
     set(data_length ${large_length})
-    set(samples_memory DATA)
+    set(samples_memory SAMPLES)
   else()
     set(data_origin ${ram_origin})
     set(data_length ${ram_length})

@@ -74,6 +74,7 @@ static void tp_loss_diverges(void) {
             tp_graph g;
             tp_live v;
             tp_recipe r = tp_recipe_of(policy, i < 3 ? "sgd" : "momentum", 1, 0.1f);
+            r.policy_params.rate = 1.0f; /* look at every sample */
             tp_graph_mlp(&g, (const uint32_t[]){5, 6, 3, 0}, loss[i % 3u]);
             TP_CHECK_STATUS(tp_live_open(&v, &g, &r, NULL), TP_OK);
             tp_data d = tp_data_make(v.plan, 4, 5);

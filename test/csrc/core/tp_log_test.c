@@ -110,7 +110,7 @@ static void tp_logs_see_a_bit(void) {
         tp_log_run(&v, &d, true, 1, 5, &tp_file);
         if (i == 2) { d.x[2 * 7 + 3] = -d.x[2 * 7 + 3]; }
         tp_log_run(&w, &d, true, 1, 5, &tp_again);
-        uint32_t step = 8u + 12u + 224u + 12u, size = 12u + 32u + 8u, first = 5;
+        uint32_t step = 8u + 12u + 256u + 12u, size = 12u + 32u + 8u, first = 5;
         bool head = memcmp(tp_file.bytes, tp_again.bytes, step) == 0;
         for (uint32_t s = 5; s-- > 0;) {
             if (memcmp(tp_file.bytes + step + s * size, tp_again.bytes + step + s * size, size) != 0) { first = s; }
@@ -131,18 +131,18 @@ static void tp_logs_that_end(void) {
     uint32_t index = 0;
     tp_log log = {.write = tp_log_append, .user = &tp_file, .flags = TP_LOG_INDEX};
     tp_file.length = 0;
-    tp_file.room = 8 + 236 + 52 + 30;
+    tp_file.room = 8 + 268 + 52 + 30;
     TP_CHECK_STATUS(tp_log_begin(&log, &v.net), TP_OK);
     TP_CHECK_STATUS(tp_log_step(&log, &v.net, &b, &index, v.stats, TP_E_DATA), TP_OK);
     TP_CHECK_STATUS(tp_log_step(&log, &v.net, &b, NULL, v.stats, TP_OK), TP_E_ARG);
-    TP_CHECK(tp_file.length == 244 && log.steps == 0);
+    TP_CHECK(tp_file.length == 276 && log.steps == 0);
     TP_CHECK_STATUS(tp_live_step(&v, &b), TP_OK);
     TP_CHECK_STATUS(tp_log_step(&log, &v.net, &b, &index, v.stats, TP_OK), TP_OK);
     TP_CHECK_STATUS(tp_log_step(&log, &v.net, &b, &index, v.stats, TP_OK), TP_E_BUFFER);
     tp_file.room = TP_LOG_ROOM; /* a record behind a torn one would be lost anyway */
     uint32_t length = tp_file.length;
     TP_CHECK_STATUS(tp_log_step(&log, &v.net, &b, &index, v.stats, TP_OK), TP_E_BUFFER);
-    TP_CHECK(tp_file.length == length && tp_log_next(&tp_file, 244) == 296 && tp_log_next(&tp_file, 296) == 0);
+    TP_CHECK(tp_file.length == length && tp_log_next(&tp_file, 276) == 328 && tp_log_next(&tp_file, 328) == 0);
     TP_CHECK_STATUS(tp_log_begin(&log, NULL), TP_E_ARG);
     TP_CHECK_STATUS(tp_log_begin(NULL, &v.net), TP_E_ARG);
     log.flags = 3;

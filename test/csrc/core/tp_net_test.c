@@ -23,7 +23,7 @@ static void tp_open_refuses(void) {
     bool same = true; /* what is in the arena stays: weights may already be there */
     for (uint32_t i = 0; i < bytes; i++) { same = same && (arena[i] == 0x5a || (i >= v.plan->grad_at && i < v.plan->grad_at + v.plan->grad_bytes)); }
     TP_CHECK(same && strcmp(tp_kernels_name(net.kernels), "soft") == 0);
-    v.plan->source_version ^= 1u;
+    v.plan->source ^= 1u;
     TP_CHECK_STATUS(tp_net_open(&net, v.plan, arena, bytes, NULL), TP_E_VERSION);
     tp_net closed;
     memset(&closed, 0, sizeof closed);

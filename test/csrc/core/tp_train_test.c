@@ -20,6 +20,8 @@ static tp_recipe tp_keep_all(const char *policy, const char *optimizer, uint32_t
     r.policy_params.s_min = r.policy_params.s_max = 1.0f;
     r.policy_params.select = select;
     r.policy_params.tau = -1.0f; /* theta < 0: trains every sample */
+    r.policy_params.beta = 1e-9f; /* the power of any rank is 1 */
+    r.policy_params.rate = 1.0f;
     return r;
 }
 

@@ -110,6 +110,8 @@ TP_FLAT(clamp_back_s8) {
     tp_back_sum(k, c, d, k->clamp_back_s8(d, y, q.lo, q.hi, c->n));
 }
 
+static uint32_t *tp_scratch_back_s8(const tp_conv *g, uint32_t n) { return tp_scratch_of(tp_conv_back_s8_scratch(g), n); }
+
 TP_CASE(dense_dx_s8) {
     uint32_t m, samples;
     tp_dense_sizes(c, &m, &samples);
@@ -117,7 +119,8 @@ TP_CASE(dense_dx_s8) {
     const float *d = tp_errors(c, samples, m), *scale = tp_in(c, m);
     const int8_t *w = tp_in_s8(c, m * c->n);
     tp_ready(c);
-    k->dense_dx_s8(dx, d, w, scale, m, c->n, samples);
+    tp_conv g = {1, 1, c->n, 1, 1, m, 1, 1, 1, 1, 0, 0, 1};
+    k->dense_dx_s8(dx, d, w, scale, m, c->n, samples, tp_scratch_back_s8(&g, c->n));
 }
 
 static void tp_errors_through_s8(const tp_kernels *k, tp_case *c, bool depthwise) {
@@ -127,7 +130,7 @@ static void tp_errors_through_s8(const tp_kernels *k, tp_case *c, bool depthwise
     const float *d = tp_errors(c, n * g.oh * g.ow, g.c_out), *scale = tp_in(c, g.c_out);
     const int8_t *w = tp_in_s8(c, g.c_out * tp_conv_row(&g));
     tp_ready(c);
-    (depthwise ? k->depthwise_dx_s8 : k->conv_dx_s8)(&g, n, dx, d, w, scale);
+    (depthwise ? k->depthwise_dx_s8 : k->conv_dx_s8)(&g, n, dx, d, w, scale, tp_scratch_back_s8(&g, c->n));
 }
 
 TP_CASE(conv_dx_s8) { tp_errors_through_s8(k, c, false); }
@@ -142,7 +145,7 @@ TP_CASE(conv_dw_s8) {
     const float *d = tp_errors(c, n * g.oh * g.ow, g.c_out);
     const int8_t *x = tp_in_s8(c, n * tp_conv_in(&g));
     tp_ready(c);
-    k->conv_dw_s8(&g, n, grad, x, tp_zero_s8(), d, first, rows);
+    k->conv_dw_s8(&g, n, grad, x, tp_zero_s8(), d, first, rows, tp_scratch_back_s8(&g, c->n));
 }
 
 /* Steps from far below one to beyond the clamp, by every way of rounding; rows of depthwise layers have others between. */

@@ -176,7 +176,8 @@ static bool tp_learns(uint32_t mode, float *state, float alpha, float bound) {
     p.alpha_mode = mode;
     p.alpha_decay = 0.5f;
     p.alpha_fixed = 3.0f;
-    return tp_policy_named("tinypropv2")->learn(&p, state, &o);
+    tp_plan plan = {.recipe.policy_params = p};
+    return tp_policy_named("tinypropv2")->learn(&plan, state, &o);
 }
 
 static void tp_alpha_modes(void) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { policyFlags } from '../../../lib/cli/recipe';
+import { comparedMethods, policyFlags } from '../../../lib/cli/recipe';
 import { describe as describeCore } from '../../../lib/describe';
 import { json, scratch, tinyprop } from './harness';
 
@@ -236,7 +236,7 @@ describe('compare', () => {
     expect(out.split('\n')[0]).toMatch(/method +accuracy +vs full/);
     expect(err).toContain(`report: ${path}`);
     const html = readFileSync(path, 'utf8');
-    for (const method of Object.keys(policyFlags)) expect(html).toContain(`>${method}</th>`);
+    for (const method of comparedMethods) expect(html).toContain(`>${method}</th>`);
     expect(html).not.toMatch(/NaN|undefined/);
   });
 
@@ -265,21 +265,24 @@ describe('plan', () => {
     interface Plan {
       flashBytes: number;
       training: { arenaBytes: number };
+      program: { total: number };
       budget: { fits: boolean };
     }
     const plan = await json<Plan>(['plan', '--model', 'mlp:64-32-10']);
     expect(plan.code).toBe(0);
-    const need = plan.training.arenaBytes;
+    const need = plan.program.total;
+    expect(plan.program).toMatchObject({ arena: plan.training.arenaBytes, sample: 256, stack: 4096 });
     expect((await json<Plan>(['plan', '--model', 'mlp:64-32-10', '--ram', String(need)])).budget.fits).toBe(true);
     expect(await json<Plan>(['plan', '--model', 'mlp:64-32-10', '--ram', String(need - 1)])).toMatchObject({ code: 4, budget: { fits: false } });
     expect(await json<Plan>(['plan', '--model', 'mlp:64-32-10', '--flash', '1K'])).toMatchObject({ code: 4 });
     const batch = await json<Plan>(['plan', '--model', 'mlp:64-32-10', '--batch', '8']);
-    expect(batch.training.arenaBytes).toBeGreaterThan(need);
+    expect(batch.training.arenaBytes).toBeGreaterThan(plan.training.arenaBytes);
   });
 
   it('plans a store and its life', async () => {
     interface Plan {
       flashBytes: number;
+      planBytes: number;
       store: { slots: number; commits: number; days: number; areaBytes: number; goal: { minSamples: number } };
       budget: { fits: boolean };
     }
@@ -290,7 +293,7 @@ describe('plan', () => {
     expect(text.out.replace(/\u00a0/g, ' ')).toMatch(/6 of 10\.0 KiB[^]*9 760 bytes, erases 5 blocks[^]*2 500 days, 6\.8 years[^]*at most 16 commits a day: min_samples 5 260/);
     const two = await json<Plan>(store);
     expect(two.store).toMatchObject({ slots: 2, areaBytes: 20480 });
-    const need = two.flashBytes + two.store.areaBytes;
+    const need = two.flashBytes + two.planBytes + two.store.areaBytes;
     expect(await json<Plan>([...store, '--flash', String(need)])).toMatchObject({ code: 0, budget: { fits: true } });
     expect(await json<Plan>([...store, '--flash', String(need - 1)])).toMatchObject({ code: 4, budget: { fits: false } });
     const small = await tinyprop([...store, '--store', '18K']);
@@ -311,7 +314,8 @@ describe('info', () => {
     const core = describeCore();
     const found = await json<{ version: string; policies: { name: string }[] }>(['info']);
     expect(found.version).toBe(core.version);
-    expect(found.policies.map((p) => p.name).sort()).toEqual(Object.keys(policyFlags).sort());
+    const choosers = ['sparse-update', 'tinytrain', 'velocity'];
+    expect(found.policies.map((p) => p.name).sort()).toEqual([...Object.keys(policyFlags).filter((name) => !choosers.includes(name)), 'masked'].sort());
   });
 
   it('shows a file', async () => {

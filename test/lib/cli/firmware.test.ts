@@ -40,7 +40,15 @@ describe('firmware export', () => {
     const { recipe } = await json<Exported>(['firmware', 'export', '--model', model, '--for', 'cmake', '--out', out, ...flags]);
     expect(recipe).toMatchObject({ policy: 'tinyprop', optimizer: 'momentum', seed: 9, sMin: 0.2, lr: 0.003, scheduleKind: 'constant' });
     expect(readFileSync(join(out, 'src', 'tinyprop_samples.c'), 'utf8')).toContain('SAMPLES = 5');
-    expect(readFileSync(join(out, 'src', 'tinyprop_model.c'), 'utf8')).toContain('r.lr = 0.003f;');
+    const lr = [...new Uint8Array(Float32Array.of(0.003).buffer)].map((byte) => `0x${byte.toString(16).padStart(2, '0')}, `).join('');
+    expect(readFileSync(join(out, 'src', 'tinyprop_model.c'), 'utf8').split('tinyprop_plan[')[1]).toContain(lr);
+  });
+
+  it('takes int8 samples for models that begin with quantize alone', async () => {
+    const refused = await tinyprop(['firmware', 'export', '--model', model, '--for', 'cmake', '--out', file('int8'), '--int8-samples']);
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('quantize') });
+    expect(existsSync(file('int8'))).toBe(false);
+    expect((await tinyprop(['plan', '--model', model, '--int8-samples'])).code).toBe(2);
   });
 
   it('refuses with the exit codes of the other commands', async () => {

@@ -55,12 +55,18 @@ describe('flag parsers', () => {
 
 describe('policyOf', () => {
   it('builds every policy with only what was given', () => {
-    expect(policyNames.map((name) => policyOf(name, {}))).toEqual([
+    expect(policyNames.map((name) => policyOf(name, {})).map(({ chooser, ...spec }) => ({ ...spec, ...(chooser && { chooser: chooser.method }) }))).toEqual([
       { policy: 'dense', preset: 'accurate', params: {} },
       { policy: 'full', preset: 'accurate', params: {} },
       { policy: 'meprop', preset: 'accurate', params: { sMax: 0.1 } },
       { policy: 'tinyprop', preset: 'accurate', params: {} },
       { policy: 'tinypropv2', preset: 'accurate', params: {} },
+      { policy: 'random', preset: 'accurate', params: {} },
+      { policy: 'selective', preset: 'accurate', params: {} },
+      { policy: 'steered', preset: 'accurate', params: {} },
+      { policy: 'emp', preset: 'accurate', params: { sMax: 0.1 } },
+      { policy: 'eif', preset: 'accurate', params: {} },
+      ...['sparseUpdate', 'tinyTrain', 'velocity'].map((chooser) => ({ policy: 'masked', preset: 'accurate', params: {}, chooser })),
     ]);
   });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { scratch } from './harness';
@@ -46,6 +46,25 @@ describe('the program', () => {
     const { progress } = JSON.parse(info.out) as { progress: { samples: number } };
     expect(progress.samples).toBeGreaterThan(0);
     expect(progress.samples).toBeLessThan(500 * 1438);
+  });
+
+  it('stops a reproduction at Ctrl-C; the same command goes on', async () => {
+    const args = ['reproduce', '--only', 'digits', '--budget', 'standard', '--seeds', '8', '--methods', 'full,tinypropv2', '--out', file('reproduction')];
+    let sent = false;
+    const stopped = await start(args, (err, kill) => {
+      if (!sent && err.includes('accuracy')) {
+        sent = true;
+        kill();
+      }
+    });
+    expect(stopped.code).toBe(130);
+    expect(stopped.err).toContain('the same command goes on from there');
+    const done = readdirSync(join(file('reproduction'), 'trials'));
+    expect(done.length).toBeGreaterThanOrEqual(1);
+    expect(done.length).toBeLessThan(16);
+    const rest = await start(args);
+    expect(rest.code).toBe(0);
+    expect(rest.err.match(/accuracy/g)?.length).toBe(16 - done.length);
   });
 
   it('ends quietly when its reader has enough', async () => {

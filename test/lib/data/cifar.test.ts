@@ -33,6 +33,18 @@ describe('cifar10:DIR', () => {
     for (const p of [0, 1, 31, 32, 1023]) for (const c of [0, 1, 2]) expect(train.x[3072 + p * 3 + c]).toBe(byte(1, p, c));
   });
 
+  it('enlarges: the same picture, flat where it was flat', async () => {
+    // Columns 0 to 15 are 10, the others 200: the edge is between 15 and 16.
+    const image = Buffer.concat([Buffer.from([1]), Buffer.from(Uint8Array.from({ length: 3072 }, (_, p) => (p % 32 < 16 ? 10 : 200)))]);
+    const dir = folder('size', { 'data_batch_1.bin': image, 'test_batch.bin': image });
+    const { train, test } = await loadData(`cifar10:${dir},64`, { normalize: 'none' });
+    expect([train.inputShape, test?.inputShape]).toEqual([[64, 64, 3], [64, 64, 3]]);
+    const row = Array.from({ length: 64 }, (_, x) => Math.round((train.x[(40 * 64 + x) * 3 + 1] as number) * 255));
+    // Centres lie a quarter of a pixel from the edge: 10 + 190 / 4 and 10 + 190 * 3 / 4.
+    expect(row).toEqual([...new Array<number>(31).fill(10), 58, 153, ...new Array<number>(31).fill(200)]);
+    expect((await failure(() => loadData(`cifar10:${dir},16`), 'ERR_TINYPROP_SPEC')).message).toMatch(/from 32 to 512/);
+  });
+
   it('refuses a truncated batch, a wrong label and an empty folder', async () => {
     const cut = folder('cut', { 'data_batch_1.bin': records([[1]]).subarray(0, 3000) });
     expect((await failure(() => loadData(`cifar10:${cut}`), 'ERR_TINYPROP_FILE')).message).toMatch(/records of 3073 bytes, found 3000/);

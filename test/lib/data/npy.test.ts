@@ -122,6 +122,24 @@ describe('npy:X,Y', () => {
     await failure(() => loadData(`npy:${file}#nope,${y}`), 'ERR_TINYPROP_FILE');
   });
 
+  it('divides the rows as a table says', async () => {
+    const table = (words: string[], first = 'file,split'): string => write('index.csv', Buffer.from([first, ...words.map((word, i) => `${i}.wav,${word}`), ''].join('\n')));
+    const { train, test, notices } = await loadData(`npy:${x},${y},${table(['test', 'train', 'train', 'valid', 'train', 'test', 'train', 'train', 'train', 'train'])}`);
+    expect([...train.x].filter((_, i) => i % 2 === 0)).toEqual([2, 4, 8, 12, 14, 16, 18]);
+    expect([[...(test?.x ?? [])], [...(test?.labels ?? [])]]).toEqual([[0, 1, 10, 11], [0, 1]]);
+    expect(notices).toEqual([expect.stringMatching(/1 rows are neither/)]);
+    expect((await loadData(`npy:${x},${x},${table(['test', ...new Array<string>(9).fill('train')])}`)).test?.targets).toEqual(Float32Array.of(0, 1));
+    expect((await failure(() => loadData(`npy:${x},${y},${table(['train', 'test'])}`), 'ERR_TINYPROP_SHAPE')).message).toMatch(/expected 10 lines below the first .*found 2/);
+    expect((await failure(() => loadData(`npy:${x},${y},${table(new Array<string>(10).fill('train'))}`), 'ERR_TINYPROP_FILE')).message).toMatch(/found 10 and 0/);
+    expect((await failure(() => loadData(`npy:${x},${y},${table([], 'file')}`), 'ERR_TINYPROP_FILE')).message).toMatch(/column named 'split'/);
+  });
+
+  it('is centred and scaled by the numbers of other data', async () => {
+    const { train, normalization } = await loadData(`npy:${x},${y},${x},${y}`, { normalization: { mode: 'standard', scale: 7, mean: [1, 2], std: [2, 4] } });
+    expect([...train.x].slice(0, 4)).toEqual([-0.5, -0.25, 0.5, 0.25]);
+    expect(normalization).toEqual({ mode: 'standard', scale: 1, mean: [1, 2], std: [2, 4] });
+  });
+
   it('refuses NaN, rows that differ, negative labels and a test set of another shape', async () => {
     const nan = write('nan.npy', npyBytes('<f4', [2, 3], Float32Array.of(1, 2, 3, 4, Number.NaN, 6)));
     const two = write('two.npy', npyBytes('|u1', [2], Uint8Array.of(0, 1)));

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exports are compiled as their users compile them, run, and compared with the same run in Node: the same weights.
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dense, describe as describeCore, exportFirmware, flatten, loadData, meProp, Model, momentum, type RecipeOptions, relu, sgd, tinyPropV2 } from '../../../lib/index';
+import { conv2d, dense, describe as describeCore, exportFirmware, flatten, full, globalAvgPool, loadData, meProp, Model, momentum, type RecipeOptions, relu, sgd, tinyPropV2, verifyFirmware } from '../../../lib/index';
 import { cnn, cortexM4, int8, missing, mlp, multiLabel, root, run, said, scratch, strict, trainInNode, weightsHash } from './projects';
 
 const at = scratch();
-const cases: readonly [name: string, make: () => Model, recipe: RecipeOptions][] = [
+const cases: readonly [name: string, make: () => Model, recipe: RecipeOptions, int8Samples?: boolean][] = [
   ['mlp', mlp, { policy: tinyPropV2(), optimizer: sgd({ lr: 0.05 }) }],
   ['cnn', cnn, { policy: meProp({ s: 0.3 }), optimizer: momentum({ lr: 0.02, mu: 0.9, weightDecay: 0.001 }), seed: 7 }],
   ['int8', int8, { policy: tinyPropV2(), optimizer: sgd({ lr: 0.1 }) }],
+  ['int8-samples', int8, { policy: full(), optimizer: sgd({ lr: 0.1 }) }, true],
   ['multi-label', multiLabel, { policy: tinyPropV2({ preset: 'paper' }), optimizer: sgd({ lr: 0.1 }) }],
 ];
 const compilers = ['gcc', 'clang'].filter((compiler) => !missing(compiler));
@@ -21,24 +23,44 @@ const armReason = missing(arm) ? ` (${arm} is not installed)` : '';
 const sourcesIn = (folder: string): string[] => readdirSync(folder).filter((name) => name.endsWith('.c'));
 
 describe('export for amalgamation', () => {
-  it.each(cases)('%s compiles without warnings and trains to the bits of Node', { timeout: 180_000 }, async (name, make, recipe) => {
+  it.each(cases)('%s compiles without warnings and trains to the bits of Node', { timeout: 180_000 }, async (name, make, recipe, int8Samples = false) => {
     const model = make();
     model.configure(recipe); // weights of its seed
     for (const modelAs of ['array', 'bin'] as const) {
       const folder = at(`amalgamation-${name}-${modelAs}`);
-      await exportFirmware(model, folder, { for: 'amalgamation', recipe, modelAs });
+      await exportFirmware(model, folder, { for: 'amalgamation', recipe, modelAs, int8Samples });
+      expect(verifyFirmware(folder, { model })).toMatchObject({ ok: true });
     }
-    const expected = said(trainInNode(model, recipe));
+    const expected = said(trainInNode(model, recipe, int8Samples ? { scale: Math.fround(0.02), zero: 3 } : undefined));
     for (const compiler of compilers) {
       for (const form of ['array', 'bin']) {
         if (form === 'bin' && compiler !== 'gcc' && name !== 'mlp') continue;
         const folder = at(`amalgamation-${name}-${form}`);
-        run(compiler, [...strict, '-O1', '-DTP_STATIC_ISA=scalar', ...sourcesIn(folder), '-o', 'train'], folder);
+        const checked = form === 'array' ? ['-DTINYPROP_CHECK_PLAN'] : []; // the plan out of flash is this compiler's own
+        run(compiler, [...strict, '-O1', '-DTP_STATIC_ISA=scalar', ...checked, ...sourcesIn(folder), '-o', 'train'], folder);
         const out = run(join(folder, 'train'), [], folder).split('\n');
         expect(out[0]).toBe(expected[0]);
         expect(out[1]).toContain(expected[1]);
       }
     }
+  });
+
+  it('refuses a plan of another model and one of another library', { timeout: 180_000 }, async () => {
+    const [folder, other] = [at('stale'), at('stale-other')];
+    const conv = (stride: number): Model => Model.sequential({ input: [4, 4, 1], layers: [conv2d({ units: 2, kernel: 1, stride, padding: 'same' }), globalAvgPool(), dense(2)] });
+    await exportFirmware(conv(1), folder, { for: 'amalgamation' });
+    await exportFirmware(conv(2), other, { for: 'amalgamation' }); // tensors of the same names and shapes
+    const plan = (from: string): string => /tinyprop_plan\[TINYPROP_PLAN_BYTES\] = [^;]*;/.exec(readFileSync(join(from, 'tinyprop_model.c'), 'utf8'))?.[0] as string;
+    const trained = (...flags: string[]): string => {
+      run('gcc', [...strict, '-O1', '-DTP_STATIC_ISA=scalar', ...flags, ...sourcesIn(folder), '-o', 'train'], folder);
+      return spawnSync(join(folder, 'train'), { encoding: 'utf8' }).stdout;
+    };
+    expect(trained()).toMatch(/^TP_OK/);
+    expect(trained('-DTP_SOURCE_ID="another"')).toMatch(/^TP_E_VERSION/);
+    const own = plan(folder);
+    writeFileSync(join(folder, 'tinyprop_model.c'), readFileSync(join(folder, 'tinyprop_model.c'), 'utf8').replace(own, plan(other)));
+    expect(plan(folder)).not.toBe(own);
+    expect(trained()).toMatch(/^TP_E_MISMATCH/);
   });
 
   it.skipIf(missing(arm))(`compiles for a Cortex-M4F and an M0+${armReason}`, { timeout: 180_000 }, async () => {
@@ -122,6 +144,7 @@ set(CMAKE_C_FLAGS_INIT "${[...cortexM4, ...strict.slice(1)].join(' ')}")
 project(image C)
 include("${boards}/board.cmake")
 add_compile_options(\${tp_board_flags})
+add_compile_definitions(TINYPROP_CHECK_PLAN) # the plan that this package made is the board's own, byte for byte
 add_subdirectory(export)
 tp_board_image(train)
 `);

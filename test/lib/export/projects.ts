@@ -59,8 +59,8 @@ export function multiLabel(): Model {
   return Model.sequential({ input: [5], loss: 'bce', layers: [dense(7), sigmoid(), dense(2)] });
 }
 
-/** What `tinyprop_samples.c` makes up, and the hash of the weights after it; `recipe` as the export's. */
-export function trainInNode(model: Model, recipe: RecipeOptions): { weights: string; seen: number; trained: number; correct: number } {
+/** What `tinyprop_samples.c` makes up, and the hash of the weights after it; `recipe` as the export's; `int8`: of its samples. */
+export function trainInNode(model: Model, recipe: RecipeOptions, int8?: { scale: number; zero: number }): { weights: string; seen: number; trained: number; correct: number } {
   const inputs = model.inputShape.reduce((a, b) => a * b, 1);
   const outputs = model.outputSize;
   const counts = { seen: 0, trained: 0, correct: 0 };
@@ -70,7 +70,8 @@ export function trainInNode(model: Model, recipe: RecipeOptions): { weights: str
     const x = new Float32Array(inputs);
     for (let i = 0; i < inputs; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      x[i] = (state >>> 8) / 16777216 + ((i + n) % outputs === 0 ? 0.5 : -0.5);
+      const first = (i + n) % outputs === 0;
+      x[i] = int8 ? int8.scale * ((state >>> 25) - (first ? 0 : 128) - int8.zero) : (state >>> 8) / 16777216 + (first ? 0.5 : -0.5);
     }
     const y = model.loss === 'softmaxCrossEntropy' ? n % outputs : Float32Array.from({ length: outputs }, (_, i) => ((n + i) % 2 === 0 ? 0 : 1));
     const step = model.step(x, y);

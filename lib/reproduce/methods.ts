@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { densePolicy, full, meProp, randomSkip, selectiveBackprop, tinyProp, tinyPropV2 } from '../policy';
+import type { RecipeOptions } from '../recipe';
+
+/** What a method says of a recipe. */
+export type MethodRecipe = Required<Pick<RecipeOptions, 'policy'>> & Pick<RecipeOptions, 'revisit'>;
+
+/** A method of the comparison. */
+export interface ReproductionMethod {
+  name: string;
+  title: string;
+  /** `x` is the parameter that sets its effort, if it has one. */
+  recipe(x: number): MethodRecipe;
+  /** A rival: `x`, with which the effort grows, is chosen so that it has what TinyPropv2 has of `what`. First guess for that, and bounds. */
+  match?: { what: 'effortBackward' | 'trainedFraction'; guess(target: number): number; least: number; most: number };
+}
+
+const proportional = { what: 'effortBackward', guess: (target: number) => target, least: 0.0005, most: 1 } as const;
+
+/** Every method, in the order of the tables; a new one is a row here. */
+export const methods: readonly ReproductionMethod[] = [
+  { name: 'full', title: 'Full training', recipe: () => ({ policy: full() }) },
+  { name: 'dense', title: 'Full training, zeros worked on', recipe: () => ({ policy: densePolicy() }) },
+  { name: 'meprop', title: 'meProp', recipe: (s) => ({ policy: meProp({ s }) }), match: proportional },
+  { name: 'random', title: 'Random skip, same effort', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: proportional },
+  { name: 'random-rate', title: 'Random skip, same rate', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: { ...proportional, what: 'trainedFraction' } },
+  {
+    name: 'selective',
+    title: 'Selective-Backprop',
+    // 1 / (1 + beta) of the samples train.
+    recipe: (x) => ({ policy: selectiveBackprop({ beta: Number((1 / x - 1).toPrecision(4)) }) }),
+    match: { ...proportional, least: 0.002, most: 0.999 },
+  },
+  {
+    name: 'tinyprop',
+    title: 'TinyProp',
+    // The bounds of the preset, both by the same factor.
+    recipe: (x) => ({ policy: tinyProp({ sMin: 0.1 * x, sMax: x }) }),
+    match: { what: 'effortBackward', guess: (target) => Math.min(1, 4 * target), least: 0.001, most: 1 },
+  },
+  { name: 'tinypropv2', title: 'TinyPropv2', recipe: () => ({ policy: tinyPropV2() }) },
+  { name: 'tinypropv2-revisit', title: 'TinyPropv2 with revisit 8', recipe: () => ({ policy: tinyPropV2(), revisit: 8 }) },
+];
+
+/** Whose effort the rivals get, and whose accuracy all are compared with. */
+export const reference = { effort: 'tinypropv2', accuracy: 'full' } as const;
+
+/** Those that run if nothing else is asked for: `dense` gives the bits of `full`. */
+export const defaultMethods = methods.filter(({ name }) => name !== 'dense').map(({ name }) => name);
+
+/** How far a rival's effort may be from TinyPropv2's. */
+export const effortTolerance = 0.05;
+/** What is searched for; see {@link ReproductionMethod.match}. */
+export type Match = NonNullable<ReproductionMethod['match']>;
+
+/**
+ * The parameter at which `measure` gives the target, by secants of the logarithms from a first guess. Ends within the tolerance, at a bound, or
+ * after so many tries with the best of them.
+ */
+export async function search({ least, most }: Match, target: number, guess: number, tries: number, measure: (x: number) => Promise<number>): Promise<number> {
+  // Few digits: x is part of what a trial is named by.
+  const within = (x: number): number => Number(Math.min(most, Math.max(least, x)).toPrecision(4));
+  const tried: { x: number; off: number }[] = [];
+  let x = within(guess);
+  while (tried.length < tries && !tried.some((t) => t.x === x)) {
+    const off = Math.log((await measure(x)) / target);
+    const before = tried.at(-1);
+    tried.push({ x, off });
+    // Not a number: the training diverged.
+    if (Math.abs(Math.exp(off) - 1) <= effortTolerance || !Number.isFinite(off)) break;
+    const slope = before === undefined ? 1 : (off - before.off) / Math.log(x / before.x);
+    // Effort grows with x; a step of the selection may hide that.
+    x = within(x * Math.exp(-off / Math.min(3, Math.max(0.3, slope))));
+  }
+  return tried.reduce((best, t) => (Math.abs(t.off) < Math.abs(best.off) || Number.isNaN(best.off) ? t : best)).x;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// tinyprop reproduce: the same bits repeated, resumed and in shards; rivals at TinyPropv2's effort; the eight sets of the paper.
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadData } from '../../lib';
+import { methods, reproduce, type ReproduceOptions, sets, type Summary } from '../../lib/reproduce';
+import { search } from '../../lib/reproduce/methods';
+import { unitsOf } from '../../lib/reproduce/run';
+import { markdown } from '../../lib/reproduce/summary';
+import { json, scratch, tinyprop } from './cli/harness';
+import { sharedData } from './data/helpers';
+
+const path = scratch();
+const chosen = methods.filter(({ name }) => ['full', 'meprop', 'tinyprop', 'tinypropv2'].includes(name));
+
+function options(out: string, more: Partial<ReproduceOptions> = {}): ReproduceOptions {
+  const digits = sets.filter(({ name }) => name === 'digits');
+  const signal = new AbortController().signal;
+  return { roots: [], out: path(out), budget: 'quick', sets: digits, methods: chosen, seeds: 2, jobs: 1, shard: { index: 1, count: 1 }, signal, note: () => undefined, ...more };
+}
+
+/** Every file under a folder with its content. */
+function contents(folder: string): Record<string, string> {
+  const all = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  return Object.fromEntries(all.filter((name) => statSync(join(folder, name)).isFile()).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+}
+
+describe('a reproduction', () => {
+  let summary: Summary;
+  let expected: Record<string, string>;
+  beforeAll(async () => {
+    summary = await reproduce(options('whole'));
+    expected = contents(path('whole'));
+  });
+
+  it('trains every method with every seed, rivals at the effort of TinyPropv2', () => {
+    const [set] = summary.sets;
+    expect(summary).toMatchObject({ unfinished: 0, missing: [], budget: 'quick' });
+    expect(set?.methods.map(({ name }) => name)).toEqual(['full', 'meprop', 'tinyprop', 'tinypropv2']);
+    const target = set?.methods.at(-1)?.effortBackward as number;
+    expect(target).toBeLessThan(0.5);
+    for (const { name, runs, matched, accuracyMean, effortBackward, difference, differenceError } of set?.methods ?? []) {
+      expect(runs.map(({ seed }) => seed)).toEqual([1, 2]);
+      expect(accuracyMean).toBeGreaterThan(0.8);
+      if (name === 'full') expect([difference, differenceError, effortBackward]).toEqual([null, null, 1]);
+      else expect(differenceError).toBeGreaterThanOrEqual(0);
+      if (!['meprop', 'tinyprop'].includes(name)) expect(matched).toBeNull();
+      else {
+        expect(matched).toMatchObject({ target, within: true });
+        expect(Math.abs((effortBackward as number) / target - 1)).toBeLessThanOrEqual(0.05);
+      }
+    }
+    const differences = [0, 1].map((i) => (set?.methods[3]?.runs[i]?.accuracy as number) - (set?.methods[0]?.runs[i]?.accuracy as number)) as [number, number];
+    expect(set?.methods[3]?.difference).toBeCloseTo((differences[0] + differences[1]) / 2, 12);
+    // Of two values: half their distance.
+    expect(set?.methods[3]?.differenceError).toBeCloseTo(Math.abs(differences[0] - differences[1]) / 2, 12);
+    expect(expected['summary.md']).toContain('| TinyPropv2 | 2 |');
+    expect(expected['summary.md']).toMatch(/### TinyPropv2: at most 1.0 points .* 10 % .*\n\n.*\n.*\n\| digits \| [-+0-9.]+ \u00b1 [0-9.]+ \| [0-9.]+ \| .*effort by [0-9.]+ points/);
+  });
+
+  it('gives the same files again, two at a time, and does not touch those that are there', async () => {
+    await reproduce(options('jobs', { jobs: 2 }));
+    expect(contents(path('jobs'))).toEqual(expected);
+    const trials = join(path('jobs'), 'trials');
+    const times = readdirSync(trials).map((name) => statSync(join(trials, name)).mtimeMs);
+    const lines: string[] = [];
+    await reproduce(options('jobs', { note: (line) => lines.push(line) }));
+    expect(lines.filter((line) => line.includes('accuracy'))).toEqual([]);
+    expect(readdirSync(trials).map((name) => statSync(join(trials, name)).mtimeMs)).toEqual(times);
+  });
+
+  it('goes on after an abort to the same files', async () => {
+    const controller = new AbortController();
+    let finished = 0;
+    const note = (line: string): void => {
+      if (line.includes('accuracy') && ++finished === 3) controller.abort();
+    };
+    await expect(reproduce(options('stopped', { signal: controller.signal, note }))).rejects.toMatchObject({ code: 'ERR_TINYPROP_ABORTED' });
+    expect(readdirSync(join(path('stopped'), 'trials')).length).toBeLessThan(Object.keys(expected).filter((name) => name.startsWith('trials')).length);
+    expect(readdirSync(join(path('stopped'), 'trials')).every((name) => name.endsWith('.json'))).toBe(true);
+    await reproduce(options('stopped'));
+    expect(contents(path('stopped'))).toEqual(expected);
+  });
+
+  it('in three shards on machines of their own, copied together, gives the same files', async () => {
+    for (const index of [3, 1, 2]) {
+      const part = await reproduce(options(`shard${index}`, { shard: { index, count: 3 } }));
+      expect(part.unfinished).toBeGreaterThan(0);
+      cpSync(path(`shard${index}`), path('merged'), { recursive: true });
+    }
+    const merged = await reproduce(options('merged'));
+    expect(merged).toEqual(summary);
+    expect(contents(path('merged'))).toEqual(expected);
+  });
+
+  it('divides all units among the shards', () => {
+    expect(unitsOf(options('x')).length).toBe(8);
+    expect(new Set(unitsOf(options('x')).map(({ method, seed }) => `${method.name} ${seed}`)).size).toBe(8);
+  });
+
+  it('refuses a trial that was changed by hand, and makes it again once it is gone', async () => {
+    cpSync(path('whole'), path('changed'), { recursive: true });
+    const name = readdirSync(join(path('changed'), 'trials'))[0] as string;
+    const file = join(path('changed'), 'trials', name);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"lr": 0.02', '"lr": 0.03'));
+    await expect(reproduce(options('changed'))).rejects.toMatchObject({ code: 'ERR_TINYPROP_FILE', message: expect.stringMatching(/does not hold the trial of its name; remove it/) });
+    writeFileSync(file, '');
+    await expect(reproduce(options('changed'))).rejects.toMatchObject({ code: 'ERR_TINYPROP_FILE' });
+    rmSync(file);
+    await reproduce(options('changed'));
+    expect(contents(path('changed'))).toEqual(expected);
+  });
+
+  it('takes a training that diverges as a result', async () => {
+    const digits = sets.find(({ name }) => name === 'digits') as (typeof sets)[number];
+    const wild = { ...digits, protocols: { ...digits.protocols, quick: { ...digits.protocols.quick, lr: 1e30 } } };
+    const { sets: found } = await reproduce(options('wild', { sets: [wild] }));
+    expect(found[0]?.methods.map(({ accuracyMean, effortBackward, runs }) => [accuracyMean, effortBackward, runs[0]?.accuracy])).toEqual(new Array(4).fill([null, null, null]));
+    expect(readFileSync(path('wild/summary.md'), 'utf8')).toContain('2, 2 diverged');
+  });
+});
+
+it('the published page says what its numbers say', () => {
+  const docs = join(__dirname, '..', '..', 'docs');
+  const published = JSON.parse(readFileSync(join(docs, 'reproduction.json'), 'utf8')) as Summary;
+  expect(published.unfinished).toBe(0);
+  expect(published.sets.length).toBe(8);
+  expect(readFileSync(join(docs, 'REPRODUCTION.md'), 'utf8')).toBe(markdown(published));
+});
+
+describe('the search for an effort', () => {
+  const match = { what: 'effortBackward' as const, guess: (target: number) => target, least: 0.001, most: 1 };
+  it.each([
+    ['proportional', (x: number) => x, 0.1, 0.5],
+    ['a square root', Math.sqrt, 0.2, 0.9],
+    ['steep', (x: number) => x ** 3, 0.01, 0.5],
+    ['with a floor below', (x: number) => 0.05 + 0.5 * x, 0.09, 1],
+  ])('finds the parameter: %s', async (_, effort, target, guess) => {
+    const x = await search(match, target, guess, 6, async (value) => effort(value));
+    expect(Math.abs(effort(x) / target - 1)).toBeLessThanOrEqual(0.05);
+  });
+
+  it('ends at the bound where the effort cannot be had', async () => {
+    let runs = 0;
+    const floor = async (x: number): Promise<number> => (runs++, 0.3 + 0.1 * x);
+    expect(await search(match, 0.1, 0.2, 6, floor)).toBe(0.001);
+    expect(runs).toBeLessThanOrEqual(6);
+  });
+});
+
+describe('on the command line', () => {
+  it('prints and writes the tables', async () => {
+    const args = ['reproduce', '--only', 'digits', '--seeds', '1', '--methods', 'full,tinypropv2', '--out', path('cli')];
+    const { code, sets: found } = await json<{ sets: Summary['sets'] }>(args);
+    expect(code).toBe(0);
+    expect(found[0]?.methods.map(({ name }) => name)).toEqual(['full', 'tinypropv2']);
+    expect(JSON.parse(readFileSync(path('cli/summary.json'), 'utf8'))).toMatchObject({ sets: JSON.parse(JSON.stringify(found)) as object });
+    expect((await tinyprop(args)).out).toMatch(/Full training .*\n/);
+  });
+
+  it.each([
+    [['--only', 'nope'], /unknown set "nope"; valid: cifar10,/],
+    [['--methods', 'full,nope'], /unknown method "nope"; valid: full,/],
+    [['--shard', '3/2'], /Expected I\/N/],
+    [['--budget', 'huge'], /quick, standard, paper/],
+    [['--only', 'digits', '--methods', 'meprop'], /effort of tinypropv2: it must be among the methods/],
+    [['--data-root', 'absent', '--only', 'mnist,har'], /none of the sets is there; mnist: expected mnist\/train-images.* under absent/],
+  ])('%j is a mistake: exit code 2', async (args, message) => {
+    const { code, err } = await tinyprop(['reproduce', '--out', path('wrong'), ...args]);
+    expect([code, err]).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  it('leaves out what is not there, and says so', async () => {
+    const { code, err } = await tinyprop(['reproduce', '--only', 'digits,mnist', '--seeds', '1', '--methods', 'full', '--out', path('partly')]);
+    expect([code, err]).toEqual([0, expect.stringMatching(/mnist: left out: expected/)]);
+    expect(readFileSync(path('partly/summary.md'), 'utf8')).toMatch(/\* mnist is left out/);
+  });
+
+  it('does not begin where nothing can be written', async () => {
+    writeFileSync(path('file'), '');
+    expect(await tinyprop(['reproduce', '--only', 'digits', '--out', path('file/x')])).toMatchObject({ code: 2 });
+  });
+});
+
+describe('the sets of the paper', () => {
+  it('are the eight columns of Table I', () => {
+    expect(sets.filter(({ title }) => title).map(({ title }) => title)).toEqual(['CIFAR10', 'CIFAR100', 'Flower', 'Food', 'Speech', 'MNIST', 'HAR', 'DCASE']);
+    // Averages of the paper's rows: TinyPropv2 loses 0.68 points.
+    const average = (method: string): number => sets.reduce((sum, { paper }) => sum + (paper[method] ?? 0), 0) / 8;
+    expect(average('full') - average('tinypropv2')).toBeCloseTo(0.68, 2);
+  });
+
+  it.each(sets.filter(({ title }) => title).map((set) => [set.name, set] as const))('%s: real files are found and load', async (_, set) => {
+    const root = sharedData();
+    if (root === undefined) return;
+    const spec = set.locate([root]);
+    if (spec === undefined) return console.info(`skipped: ${set.name}: expected ${set.wanted} under ${root}`);
+    const { train, test } = await loadData(spec, { limit: 24, ...(set.normalize && { normalize: set.normalize }) });
+    expect([train.n, test?.n]).toEqual([24, 24]);
+  });
+
+  it('finds folders under several roots, whole sets alone', () => {
+    const roots = ['a', 'b'].map((name) => path(name));
+    const mnist = sets.find(({ name }) => name === 'mnist') as (typeof sets)[number];
+    for (const root of roots) mkdirSync(join(root, 'mnist'), { recursive: true });
+    for (const root of roots) writeFileSync(join(root, 'mnist', 'train-images-idx3-ubyte.gz'), '');
+    expect(mnist.locate(roots)).toBeUndefined();
+    writeFileSync(join(roots[1] as string, 'mnist', 't10k-images-idx3-ubyte'), '');
+    expect(mnist.locate(roots)).toBe(`idx:${join(roots[1] as string, 'mnist')}`);
+  });
+
+  it('on real data: keyword spotting, two methods', async () => {
+    const root = sharedData();
+    if (root === undefined) return;
+    const found = await reproduce(options('real', { roots: [root], sets: sets.filter(({ name }) => name === 'speech_commands'), seeds: 1, methods: chosen.filter(({ name }) => /full|v2/.test(name)) }));
+    const [all, sparse] = found.sets[0]?.methods ?? [];
+    expect(found.sets[0]?.data).toEqual({ train: 3174, test: 1716 });
+    expect(all?.accuracyMean).toBeGreaterThan(0.6);
+    expect(sparse?.effortBackward).toBeLessThan(0.5);
+  });
+});
