@@ -9,6 +9,7 @@ import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
 import { onDevice, planOf, type LossName, type ModelJson } from './graph';
 import { fill, importModel, type ImportOptions, weightsBeside } from './import';
+import { widen } from './head';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
@@ -261,14 +262,15 @@ export class Model {
   }
 
   /**
-   * Gives the last weight layer another number of outputs; its weights are initialised anew, all others stay.
+   * Gives the last weight layer another number of outputs; its weights are initialised anew (int8: with room to grow), all others stay.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_MODEL`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_BUSY`
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, nodeOf(head?.name ?? ''));
+    const head = nodeOf(this.tensors().findLast(({ name }) => name.endsWith('.weight'))?.name ?? ''); // norms have no weight
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, head);
+    if (!this.core.fresh) widen(this, head);
   }
 
   /**
@@ -411,10 +413,7 @@ export class Model {
     const expected = arrays[info.dtype];
     if (!(values instanceof expected)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a ${expected.name}`);
     if (values.length !== info.size) {
-      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, {
-        expected: info.size,
-        found: values.length,
-      });
+      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, { expected: info.size, found: values.length });
     }
     const bad = values.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) throw new TinypropError('ERR_TINYPROP_DATA', `setTensor "${name}": value ${bad} is ${values[bad]}`, { index: bad });

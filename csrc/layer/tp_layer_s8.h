@@ -117,17 +117,6 @@ static bool tp_s8_sane(const tp_plan_node *p, uint32_t t, const uint8_t *bytes) 
     return true;
 }
 
-/* norm1 of the weights of a row, in real units. */
-static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row) {
-    const int8_t *w = tp_s8_row(tp_home(s, p), p, row);
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < p->row_len; i++) {
-        int32_t q = w[(size_t)i * tp_s8_step(p)];
-        sum += (uint32_t)(q < 0 ? -q : q);
-    }
-    return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
-}
-
 /* Weight and fraction are one number, in 256ths of a step; the weight is the whole step next to it. */
 static void tp_s8_update_fine(int8_t *w, uint32_t step, int8_t *fraction, float c, float decay, const float *g, const tp_rounding *q, uint32_t n) {
     tp_rng_block random = {{0}};
@@ -138,6 +127,17 @@ static void tp_s8_update_fine(int8_t *w, uint32_t step, int8_t *fraction, float 
         *w = (int8_t)whole;
         fraction[j] = (int8_t)(fine - whole * 256);
     }
+}
+
+/* norm1 of the weights of a row, in real units. */
+static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row) {
+    const int8_t *w = tp_s8_row(tp_home(s, p), p, row);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < p->row_len; i++) {
+        int32_t q = w[(size_t)i * tp_s8_step(p)];
+        sum += (uint32_t)(q < 0 ? -q : q);
+    }
+    return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
 }
 
 /* w += c g in units of the weight's scale: c = -(lr scale_x) / scale[row], g the sum over x - zero_x; the bias in units of

@@ -66,6 +66,30 @@ describe('int8 training', () => {
   });
 });
 
+describe('a new int8 head', () => {
+  it('keeps the body, and may grow beyond its initial weights', async () => {
+    const { model } = await trained({ policy: full() }, 1);
+    const body = model.getTensorData('hidden.weight');
+    model.replaceHead(10);
+    expect(model.getTensorData('hidden.weight')).toEqual(body);
+    const largest = (values: Int8Array): number => values.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    const start = model.getTensorData('out.weight') as Int8Array;
+    expect(largest(start)).toBeGreaterThan(28);
+    expect(largest(start)).toBeLessThan(33);
+    // He's bound for 32 inputs is what 127 / 4 stands for; the multipliers follow the scales.
+    const [scale, requant] = [model.getTensor('out.scale'), model.getTensorData('out.requant')];
+    scale.forEach((value, o) => {
+      expect(value * 31.75).toBeCloseTo(Math.sqrt(6 / 32), 5);
+      expect((requant[o] as number) * 2 ** ((requant[10 + o] as number) - 31)).toBeCloseTo((0.05 * value) / 0.15, 7);
+    });
+    model.freeze({ allButLast: 1 });
+    await new Trainer(model, { policy: full(), optimizer: sgd({ lr: 0.05 }) }).fit({ train }, { epochs: 2 });
+    expect(largest(model.getTensorData('out.weight') as Int8Array)).toBeGreaterThan(40);
+    expect((await model.evaluate(test)).accuracy).toBeGreaterThan(0.85);
+    model.close();
+  });
+});
+
 describe('int8 tensors', () => {
   it('have types of their own', async () => {
     const model = digitsNet();
