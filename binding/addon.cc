@@ -36,6 +36,7 @@ constexpr Constant kConstants[] = {
     {"int8", "nearest", TP_INT8_NEAREST},
     {"int8", "residual", TP_INT8_RESIDUAL},
     {"int8", "unscaled", TP_INT8_UNSCALED},
+    {"int8", "fraction", TP_INT8_FRACTION},
     {"dtype", "f32", TP_F32},
     {"dtype", "s8", TP_S8},
     {"dtype", "s32", TP_S32},

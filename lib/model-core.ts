@@ -32,6 +32,12 @@ export function nodeOf(tensor: string): string {
   return tensor.slice(0, tensor.lastIndexOf('.'));
 }
 
+/** The same model with all parameters trainable. @internal */
+export function unfrozen(native: NativeModel): NativeModel {
+  const frozen = constant('flag', 'frozen');
+  return { ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) };
+}
+
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {

@@ -12,7 +12,7 @@ import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson, isCoreSection, nodeOf } from './model-core';
+import { ModelCore, coreFromJson, isCoreSection, nodeOf, unfrozen } from './model-core';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
@@ -233,8 +233,7 @@ export class Model {
   }
 
   /**
-   * Keeps parameters as they are from now on: those of the named nodes, or all but those of the last n weight
-   * layers. Training state starts anew.
+   * Keeps the parameters of the named nodes, or all but those of the last n weight layers, as they are. Training state starts anew.
    *
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters), `ERR_TINYPROP_BUSY`
    */
@@ -250,9 +249,7 @@ export class Model {
   /** Lets all parameters train again. Training state starts anew. @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED` */
   unfreeze(): void {
     this.core.free('unfreeze');
-    const { native, recipe } = this.core;
-    const frozen = constant('flag', 'frozen');
-    this.core.rebuild({ ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) }, recipe);
+    this.core.rebuild(unfrozen(this.core.native), this.core.recipe);
   }
 
   private checkNames(names: readonly string[]): void {
@@ -270,9 +267,8 @@ export class Model {
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    const native = edit(this.core.native, 'replaceHead', classes);
     const head = this.tensors().findLast(({ name }) => name.endsWith('.weight')); // norms have no weight
-    this.core.rebuild(native, this.core.recipe, nodeOf(head?.name ?? ''));
+    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, nodeOf(head?.name ?? ''));
   }
 
   /**
@@ -386,8 +382,7 @@ export class Model {
   /**
    * A copy of a parameter tensor of floats.
    *
-   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats: {@link Model.getTensorData}), `ERR_TINYPROP_BUSY`,
-   *   `ERR_TINYPROP_CLOSED`
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor, or not of floats), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   getTensor(name: string): Float32Array {
     const data = this.getTensorData(name);

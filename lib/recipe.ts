@@ -35,8 +35,11 @@ export interface RecipeOptions {
 
 /** How int8 weights, which move by whole steps, are updated (docs/INT8.md). */
 export interface Int8Update {
-  /** `stochastic` (default; from the seed), `residual` (what rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost). */
-  rounding?: 'stochastic' | 'residual' | 'nearest';
+  /**
+   * `stochastic` (default; from the seed), `fraction` (the same to 1/256 of a step: a byte of training state a weight), `residual` (what
+   * rounding leaves goes to the next weight of the row) or `nearest` (small updates are lost).
+   */
+  rounding?: 'stochastic' | 'fraction' | 'residual' | 'nearest';
   /** true (default): the gradient in units of each weight's scale; false: the plain one of the quantised weights, for comparison. */
   scaled?: boolean;
 }
@@ -176,7 +179,7 @@ export function nativeRecipe(options: RecipeOptions, run: RunLength | null): Nat
   if (numerics !== 'ieee' && numerics !== 'flush') throw recipeError('numerics', 'ieee or flush', numerics);
   recipe.numerics = headerConstant('numerics', numerics);
   const { rounding = 'stochastic', scaled = true } = options.int8 ?? {};
-  if (!['stochastic', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, residual or nearest', rounding);
+  if (!['stochastic', 'fraction', 'residual', 'nearest'].includes(rounding)) throw recipeError('int8.rounding', 'stochastic, fraction, residual or nearest', rounding);
   recipe.int8 = (rounding === 'stochastic' ? 0 : headerConstant('int8', rounding)) | (scaled ? 0 : headerConstant('int8', 'unscaled'));
   recipe.revisit = inRange('revisit', options.revisit ?? 0, (x) => Number.isInteger(x) && x >= 0 && x <= headerConstant('limit', 'revisit'), 'an integer from 0 to 64');
   applySchedule(recipe, options.schedule ?? constant(), run);

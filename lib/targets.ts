@@ -21,10 +21,17 @@ function shapeError(data: Dataset, message: string, expected: unknown, found: un
   });
 }
 
+/** Samples of as many numbers, in the same order of extents unless one side is flat: 49x10 is 49x10x1, not 10x49. @internal */
+export function fitsInput(found: readonly number[], expected: readonly number[]): boolean {
+  const [a, b] = [found, expected].map((shape) => shape.filter((extent) => extent !== 1)) as [number[], number[]];
+  const size = (shape: number[]): number => shape.reduce((product, extent) => product * extent, 1);
+  return size(a) === size(b) && (a.length < 2 || b.length < 2 || a.join() === b.join());
+}
+
 function checkInputs(data: Dataset, spec: TargetSpec): void {
   if (!(data.x instanceof Float32Array)) throw new TinypropError('ERR_TINYPROP_ARG', `data "${data.name}": x: expected a Float32Array`);
   const size = data.inputShape.reduce((product, extent) => product * extent, 1);
-  if (size !== spec.inputs) throw shapeError(data, 'shape of a sample', spec.inputShape.join('x'), data.inputShape.join('x'));
+  if (!fitsInput(data.inputShape, spec.inputShape)) throw shapeError(data, 'shape of a sample', spec.inputShape.join('x'), data.inputShape.join('x'));
   if (!Number.isInteger(data.n) || data.n < 1) throw shapeError(data, 'number of samples', 'at least 1', data.n);
   if (data.x.length !== data.n * size) throw shapeError(data, `length of x for ${data.n} samples`, data.n * size, data.x.length);
 }

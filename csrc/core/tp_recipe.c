@@ -59,7 +59,9 @@ static tp_status tp_recipe_check(const tp_recipe *r, float bound, uint32_t *warn
     const tp_schedule *s = &r->schedule;
     if (policy == NULL) { return tp_row_status(TP_LIST_POLICY, r->policy, TP_E_ARG); }
     if (tp_optim_find(r->optimizer) == NULL) { return tp_row_status(TP_LIST_OPTIMIZER, r->optimizer, TP_E_ARG); }
-    bool numbers = r->batch >= 1 && r->numerics <= TP_NUMERICS_FLUSH && r->int8 <= 7u && (r->int8 & 3u) != 3u && r->lr > 0.0f && tp_finite(r->lr) && r->momentum >= 0.0f &&
+    uint32_t rounding = r->int8 & ~TP_INT8_UNSCALED; /* none, or one */
+    bool int8 = rounding == 0 || rounding == TP_INT8_NEAREST || rounding == TP_INT8_RESIDUAL || rounding == TP_INT8_FRACTION;
+    bool numbers = r->batch >= 1 && r->numerics <= TP_NUMERICS_FLUSH && int8 && r->lr > 0.0f && tp_finite(r->lr) && r->momentum >= 0.0f &&
                    r->momentum < 1.0f && r->weight_decay >= 0.0f && tp_finite(r->weight_decay);
     bool schedule = s->kind <= TP_SCHEDULE_STEP && (s->kind != TP_SCHEDULE_COSINE || (s->total >= 1 && s->warmup <= s->total)) &&
                     (s->kind != TP_SCHEDULE_STEP || (s->every >= 1 && s->gamma > 0.0f && s->gamma <= 1.0f));

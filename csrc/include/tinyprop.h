@@ -196,6 +196,7 @@ typedef struct tp_policy_params {
 #define TP_INT8_NEAREST 1u  /* rounded to the nearest: small updates are lost */
 #define TP_INT8_RESIDUAL 2u /* what rounding leaves goes to the next weight of the row; one float a row is kept */
 #define TP_INT8_UNSCALED 4u /* the gradient of the quantised weights as it is */
+#define TP_INT8_FRACTION 8u /* at random, but to 1/256 of a step: a byte a weight is kept */
 
 #define TP_NUMERICS_IEEE 0u  /* denormals kept: the same bits on every machine */
 #define TP_NUMERICS_FLUSH 1u /* denormals are zero: the same bits within a family (x86; Arm). Governs the nets of this recipe; inference

@@ -128,6 +128,18 @@ static float tp_s8_row_l1(const tp_step *s, const tp_plan_node *p, uint32_t row)
     return (float)sum * tp_tensor_f32(tp_home(s, p), &p->tensor[2])[row];
 }
 
+/* Weight and fraction are one number, in 256ths of a step; the weight is the whole step next to it. */
+static void tp_s8_update_fine(int8_t *w, uint32_t step, int8_t *fraction, float c, float decay, const float *g, const tp_rounding *q, uint32_t n) {
+    tp_rng_block random = {{0}};
+    for (uint32_t j = 0; j < n; j++, w += step) {
+        float now = (float)(*w * 256 + fraction[j]), v = now - decay * now + 256.0f * c * g[j];
+        int32_t fine = (int32_t)tp_limit(tp_rounding_next(q, &random, j, tp_limit(v, 0x1p16f)), 127.0f * 256.0f);
+        int32_t whole = (fine + 128) >> 8;
+        *w = (int8_t)whole;
+        fraction[j] = (int8_t)(fine - whole * 256);
+    }
+}
+
 /* w += c g in units of the weight's scale: c = -(lr scale_x) / scale[row], g the sum over x - zero_x; the bias in units of
  * scale_x * scale[o]. */
 static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
@@ -150,10 +162,17 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
     if ((r->int8 & TP_INT8_RESIDUAL) != 0) { q.carry = (float *)(void *)(s->arena + p->optim) + row; }
     float c = -(s->lr_batch * p->xq[0].scale), decay = s->lr * r->weight_decay;
     c = unscaled ? c * scale[row] : c / scale[row];
-    TP_CALL(s->k, sgd_s8)(tp_s8_row(tp_home(s, p), p, row), tp_s8_step(p), c, decay, g, &q, p->row_len);
+    int8_t *w = tp_s8_row(tp_home(s, p), p, row);
+    if ((r->int8 & TP_INT8_FRACTION) != 0) {
+        int8_t *fraction = (int8_t *)s->arena + p->optim + (size_t)row * p->row_len;
+        tp_s8_update_fine(w, tp_s8_step(p), fraction, c, decay, g, &q, p->row_len);
+        return;
+    }
+    TP_CALL(s->k, sgd_s8)(w, tp_s8_step(p), c, decay, g, &q, p->row_len);
 }
 
 static uint32_t tp_s8_state_words(const tp_plan *plan, const tp_plan_node *p) {
+    if ((plan->recipe.int8 & TP_INT8_FRACTION) != 0) { return (p->rows * p->row_len + 3u) / 4u; }
     return (plan->recipe.int8 & TP_INT8_RESIDUAL) != 0 ? p->rows : 0u;
 }
 

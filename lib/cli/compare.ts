@@ -55,7 +55,7 @@ export async function compareCommand(flags: CompareFlags, context: Context, titl
 async function compareFrom(start: Model | undefined, flags: CompareFlags, context: Context, title: string): CommandResult {
   const { out } = context;
   const split = await loadForTraining(flags, context, start ? readDataMeta(start.meta).normalization : specNormalization(flags.model));
-  if (start) feedSplit(split, start);
+  if (start) feedSplit(split, start, out);
   const open = opener(start, flags.model, split);
   out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, ${flags.seeds} ${flags.seeds === 1 ? 'seed' : 'seeds'}`);
   const runs = await runAll(flags, split, open, context);

@@ -29,7 +29,7 @@ export async function evalCommand(flags: EvalFlags, context: Context): CommandRe
   const model = await Model.load(flags.model);
   try {
     const meta = readDataMeta(model.meta);
-    const data = partOf(feedSplit(await loadWith(flags, meta.normalization, context), model), flags.split, flags.data);
+    const data = partOf(feedSplit(await loadWith(flags, meta.normalization, context), model, out), flags.split, flags.data);
     model.threads = flags.threads;
     const started = performance.now();
     const { accuracy, loss: value, confusion, n } = await model.evaluate(data, { signal });

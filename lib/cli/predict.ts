@@ -6,7 +6,8 @@ import { percent } from '../report/format';
 import type { CommandResult, Context } from './context';
 import { type DataFlags, loadWith, readDataMeta } from './data-source';
 import { partOf } from './eval';
-import { feedInt8, feedSplit } from './model-file';
+import { fitsInput } from '../targets';
+import { feedInt8, feedSplit, noteRange } from './model-file';
 
 /** Flags of `predict`: one of `data` and `input`. */
 export interface PredictFlags extends Partial<DataFlags> {
@@ -81,7 +82,11 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
   const { normalization } = readDataMeta(model.meta);
   if (flags.data !== undefined) {
     const split = await loadWith({ ...flags, data: flags.data }, normalization, context);
-    return partOf(feedSplit(split, model), flags.split, flags.data);
+    const part = partOf(feedSplit(split, model, context.out), flags.split, flags.data);
+    if (!fitsInput(part.inputShape, model.inputShape)) {
+      throw new TinypropError('ERR_TINYPROP_SHAPE', `data "${part.name}": shape of a sample: expected ${model.inputShape.join('x')}, found ${part.inputShape.join('x')}`);
+    }
+    return part;
   }
   const path = flags.input as string;
   const { shape, data } = await readNpy(path);
@@ -89,7 +94,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
   const x = Float32Array.from(data as ArrayLike<number | bigint>, Number);
   const n = x.length / size;
   const single = x.length === size;
-  if (!single && (shape[0] !== n || n < 1)) {
+  if (!(single && fitsInput(shape, model.inputShape)) && (shape[0] !== n || n < 1 || !fitsInput(shape.slice(1), model.inputShape))) {
     throw new TinypropError('ERR_TINYPROP_SHAPE', `${path}: shape ${shape.join('x')} does not fit the model's input ${model.inputShape.join('x')}; expected [n, ${model.inputShape.join(', ')}]`, {
       path,
       expected: [...model.inputShape],
@@ -98,6 +103,7 @@ async function readSamples(flags: PredictFlags, model: Model, context: Context):
   }
   if (normalization) applyNormalization(x, normalization.mean.length, normalization);
   if (data instanceof Int8Array && (normalization?.mode ?? 'none') === 'none') feedInt8(x, model);
+  noteRange(x, model, context.out);
   const limited = Math.min(n, flags.limit ?? n);
   return { name: path, x: x.subarray(0, limited * size), n: limited, inputShape: model.inputShape };
 }

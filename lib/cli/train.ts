@@ -57,7 +57,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const augment = flags.augment === undefined ? undefined : parseAugment(flags.augment);
     const split = await loadForTraining(flags, context, start.model ? readDataMeta(start.model.meta).normalization : specNormalization(flags.model as string));
     const model = (start.model ??= await loadModel(flags.model as string, specContext(split.train), { seed: flags.seed }));
-    feedSplit(split, model);
+    feedSplit(split, model, out);
     adapt(model, flags, split);
     model.threads = flags.threads;
     if (tuned) flags = await tuneFlags(flags, model, split, context);

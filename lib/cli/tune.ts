@@ -29,7 +29,7 @@ export async function tuneCommand(flags: TuneFlags, context: Context): CommandRe
   try {
     const split = await loadForTraining(flags, context, start ? readDataMeta(start.meta).normalization : specNormalization(flags.model));
     start ??= await loadModel(flags.model, specContext(split.train), { seed: flags.seed });
-    feedSplit(split, start);
+    feedSplit(split, start, out);
     out.note(`${describeData(split)}\nmodel ${flags.model}, ${describeFlags(flags)}, seed ${flags.seed}; the test samples are not looked at`);
     const result = await search(start, split.train, flags, context);
     const { best, found, tried } = result;

@@ -10,7 +10,7 @@ static tp_net header_net;
 
 _Static_assert(sizeof(tp_status) == 4, "a status is 32 bits");
 _Static_assert(sizeof(tp_node) == 108, "node records are part of the file format");
-_Static_assert(sizeof(tp_recipe) == 120, "recipes are part of the file format");
+_Static_assert(sizeof(tp_recipe) == 152, "recipes are part of the file format");
 _Static_assert(sizeof(tp_progress) == 32, "counters are part of the file format");
 _Static_assert(sizeof(tp_layer_stats) == 24, "records are read by other languages");
 _Static_assert(offsetof(tp_stats, macs_forward) == 24 && offsetof(tp_stats, layer) == 72, "records are read by other languages");

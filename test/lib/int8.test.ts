@@ -36,6 +36,7 @@ describe('int8 training', () => {
     ['stochastic, every row', { policy: full() }],
     ['stochastic, TinyPropv2', { policy: tinyPropV2() }],
     ['residual', { policy: tinyPropV2(), int8: { rounding: 'residual' } }],
+    ['fraction', { policy: tinyPropV2(), int8: { rounding: 'fraction' } }],
     ['batches', { policy: tinyPropV2(), batch: 8, optimizer: sgd({ lr: 0.08 }) }],
   ] as const)('learns digits: %s', async (_, recipe) => {
     const { model, accuracy } = await trained(recipe, 6);
@@ -49,8 +50,8 @@ describe('int8 training', () => {
     model.close();
   });
 
-  it('ends with the same bits when it is saved and resumed', async () => {
-    const recipe: RecipeOptions = { policy: tinyPropV2(), optimizer: sgd({ lr: 0.02 }), int8: { rounding: 'residual' } };
+  it.each(['residual', 'fraction'] as const)('ends with the same bits when it is saved and resumed: %s', async (rounding) => {
+    const recipe: RecipeOptions = { policy: tinyPropV2(), optimizer: sgd({ lr: 0.02 }), int8: { rounding } };
     const whole = digitsNet();
     whole.configure(recipe);
     const step = (model: Model, n: number): void => void model.step(test.x.subarray(n * 64, n * 64 + 64), (test.labels as Uint32Array)[n] as number);

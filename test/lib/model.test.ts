@@ -192,9 +192,7 @@ describe('weights', () => {
   it('train again after unfreeze', async () => {
     const model = toyModel();
     model.freeze({ allButLast: 1 });
-    const before = model.weightHash();
     model.unfreeze();
-    expect(model.weightHash()).toBe(before);
     expect(model.toJSON()).toEqual(toyModel().toJSON());
     const body = model.getTensor('dense1.weight');
     await new Trainer(model).fit({ train: data }, { epochs: 1 });

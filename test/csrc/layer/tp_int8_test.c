@@ -118,6 +118,35 @@ static void tp_small_updates(void) {
     }
 }
 
+/* With fractions every weight is where the real one would be, to a 256th of a step an update; at the bounds it stays. */
+static void tp_fractions_follow(void) {
+    tp_graph g;
+    tp_live v;
+    tp_recipe r = tp_recipe_of("full", "sgd", 1, 0.01f);
+    r.int8 = TP_INT8_FRACTION;
+    tp_graph_one_layer(&g, 101, 2);
+    TP_CHECK_STATUS(tp_open_int8(&v, &g, &r), TP_OK);
+    const tp_plan_node *p = &v.plan->node[1];
+    int8_t *w = tp_tensor_s8(v.arena, &p->tensor[0]), before[202];
+    const int8_t *fraction = (const int8_t *)v.arena + p->optim;
+    float grad[101], c = r.lr * 0.02f / tp_tensor_f32(v.arena, &p->tensor[2])[1];
+    w[101 + 50] = 127;
+    memcpy(before, w, sizeof before);
+    for (uint32_t j = 0; j < 101; j++) { grad[j] = j == 50 ? -100.0f : ((float)j - 50.0f) * 0.1f; }
+    tp_step s;
+    tp_step_open(&s, &v.net);
+    s.lr = s.lr_batch = r.lr;
+    for (s.update = 1; s.update <= 30; s.update++) { tp_s8_update(&s, p, 1, grad); }
+    for (uint32_t j = 0; j < 101; j++) {
+        double want = 256.0 * ((double)before[101 + j] - 30.0 * (double)c * (double)grad[j]), found = 256.0 * (double)w[101 + j] + (double)fraction[101 + j];
+        want = want > 127.0 * 256.0 ? 127.0 * 256.0 : want < -127.0 * 256.0 ? -127.0 * 256.0 : want;
+        TP_CHECKF(found - want < 30.0 && want - found < 30.0, "weight %u: %f, expected %f", j, found, want);
+        TP_CHECK(w[j] == before[j] && fraction[j] == 0);
+    }
+    TP_CHECK(w[101 + 50] == 127 && fraction[101 + 50] == 0);
+    tp_live_close(&v);
+}
+
 /* It learns what a float net of its shape learns; a frozen layer stays. */
 static void tp_int8_learns(void) {
     static const uint32_t batch[2] = {1, 4};
@@ -204,7 +233,9 @@ static void tp_int8_refusals(void) {
     bad = r;
     bad.int8 = TP_INT8_NEAREST | TP_INT8_RESIDUAL;
     TP_CHECK_STATUS(tp_planned_status(&good, &bad), TP_E_RECIPE);
-    bad.int8 = 8;
+    bad.int8 = TP_INT8_NEAREST | TP_INT8_FRACTION;
+    TP_CHECK_STATUS(tp_planned_status(&good, &bad), TP_E_RECIPE);
+    bad.int8 = 16;
     TP_CHECK_STATUS(tp_planned_status(&good, &bad), TP_E_RECIPE);
 #define TP_WRONG(change)                                       \
     g = good;                                                  \
@@ -281,6 +312,7 @@ int main(void) {
     TP_RUN(tp_fixed_points);
     TP_RUN(tp_update_is_the_formula);
     TP_RUN(tp_small_updates);
+    TP_RUN(tp_fractions_follow);
     TP_RUN(tp_int8_learns);
     TP_RUN(tp_int8_input);
     TP_RUN(tp_clamps_fold);

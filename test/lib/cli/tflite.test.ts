@@ -60,6 +60,42 @@ describe('int8 arrays', () => {
   });
 });
 
+describe('inputs in other units or shapes', () => {
+  const model = modelPath('digits_int8')!;
+  const labels = (): string => {
+    const path = file('two.npy');
+    writeFileSync(path, npyBytes('|u1', [2], Uint8Array.of(1, 2)));
+    return path;
+  };
+  const whole = (high: number): number[] => Array.from({ length: 128 }, (_, i) => ((i * 37) % (2 * high)) - high);
+
+  it.each(['eval', 'train --epochs 1', 'compare --epochs 1 --seeds 1 --methods full', 'predict'])('are noted by %s', async (command) => {
+    const y = labels();
+    const [x, ints, small] = [file('x16.npy'), file('x8.npy'), file('small.npy')];
+    writeFileSync(x, npyBytes('<i2', [2, 8, 8, 1], Int16Array.from(whole(128))));
+    writeFileSync(ints, npyBytes('|i1', [2, 8, 8, 1], Int8Array.from(whole(128))));
+    writeFileSync(small, npyBytes('<f4', [2, 8, 8, 1], Float32Array.from(whole(128), (v) => v / 1e6)));
+    const run = (path: string) => tinyprop([...command.split(' '), '--model', model, '--data', `npy:${path},${y},${path},${y}`]);
+    expect(await run(x)).toMatchObject({ code: 0, err: expect.stringMatching(/note: .* of the inputs lie beyond what the model's int8 input holds, .* or int8 arrays/) as string });
+    expect(await run(small)).toMatchObject({ code: 0, err: expect.stringContaining('note: all inputs lie within') as string });
+    expect((await run(ints)).err).not.toContain('note: ');
+  });
+
+  it('of as many numbers are refused', async () => {
+    const y = labels();
+    const [wrong, flat] = [file('wrong.npy'), file('flat.npy')];
+    writeFileSync(wrong, npyBytes('|i1', [2, 4, 16, 1], Int8Array.from(whole(128))));
+    writeFileSync(flat, npyBytes('|i1', [2, 64], Int8Array.from(whole(128))));
+    for (const command of ['eval', 'train --epochs 1', 'compare --epochs 1 --seeds 1 --methods full', 'predict']) {
+      const run = (path: string) => tinyprop([...command.split(' '), '--model', model, '--data', `npy:${path},${y},${path},${y}`]);
+      expect(await run(wrong)).toMatchObject({ code: 2, err: expect.stringContaining('expected 8x8x1, found 4x16x1') as string });
+      expect((await run(flat)).code).toBe(0);
+    }
+    expect((await tinyprop(['predict', '--model', model, '--input', wrong])).code).toBe(2);
+    expect((await tinyprop(['predict', '--model', model, '--input', flat])).code).toBe(0);
+  });
+});
+
 describe('bytes of images', () => {
   it('fill the range of a model whose file takes int8', async () => {
     const path = modelPath('mlcommons_tiny/resnet8_cifar10_int8');
