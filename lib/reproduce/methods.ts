@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { densePolicy, full, meProp, randomSkip, selectiveBackprop, tinyProp, tinyPropV2 } from '../policy';
+import { sparseUpdate } from '../masks/sparse-update';
+import { tinyTrain } from '../masks/tiny-train';
+import { velocity } from '../masks/velocity';
+import { densePolicy, eif, emp, full, meProp, randomSkip, selectiveBackprop, tinyProp, tinyPropV2 } from '../policy';
 import type { RecipeOptions } from '../recipe';
 
 /** What a method says of a recipe. */
@@ -21,6 +24,11 @@ const proportional = { what: 'effortBackward', guess: (target: number) => target
 export const methods: readonly ReproductionMethod[] = [
   { name: 'full', title: 'Full training', recipe: () => ({ policy: full() }) },
   { name: 'dense', title: 'Full training, zeros worked on', recipe: () => ({ policy: densePolicy() }) },
+  { name: 'sparseUpdate', title: 'Sparse Update', recipe: (effort) => ({ policy: sparseUpdate({ effort }) }), match: proportional },
+  { name: 'velocity', title: 'Velocity', recipe: (effort) => ({ policy: velocity({ effort }) }), match: proportional },
+  { name: 'tinyTrain', title: 'TinyTrain', recipe: (effort) => ({ policy: tinyTrain({ effort }) }), match: proportional },
+  { name: 'emp', title: 'EMP', recipe: (s) => ({ policy: emp({ s }) }), match: proportional },
+  { name: 'eif', title: 'EIF', recipe: (rate) => ({ policy: eif({ rate }) }), match: proportional },
   { name: 'meprop', title: 'meProp', recipe: (s) => ({ policy: meProp({ s }) }), match: proportional },
   { name: 'random', title: 'Random skip, same effort', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: proportional },
   { name: 'random-rate', title: 'Random skip, same rate', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: { ...proportional, what: 'trainedFraction' } },

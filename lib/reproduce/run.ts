@@ -12,7 +12,7 @@ import { duration, mean, percent } from '../report/format';
 import { type ModelSpecContext, parseModelSpec, pretrainedSpec } from '../specs';
 import { type Match, type ReproductionMethod, reference, search } from './methods';
 import type { Budget, Protocol, ReproductionSet } from './sets';
-import { hashData, jsonBytes, runTrial, type Trial, type TrialConfig, trialId, TrialStore } from './trial';
+import { hashData, jsonBytes, methodConfig, runTrial, type Trial, type TrialConfig, trialId, TrialStore } from './trial';
 
 /** Options of {@link reproduce}. */
 export interface ReproduceOptions {
@@ -100,7 +100,7 @@ function absent(set: ReproductionSet, { roots, weights }: ReproduceOptions): str
 interface Prepared {
   split: DataSplit;
   protocol: Protocol;
-  base: Omit<TrialConfig, 'recipe' | 'seed'>;
+  base: Omit<TrialConfig, keyof ReturnType<typeof methodConfig> | 'seed'>;
   open(seed: number): Model;
 }
 
@@ -196,17 +196,17 @@ class SetRun {
 
   /** The trial from the folder, or run now; never twice at the same time. */
   private trial(method: ReproductionMethod, x: number, seed: number): Promise<Trial> {
-    const config: TrialConfig = { ...this.prepared.base, recipe: method.recipe(x), seed };
+    const config: TrialConfig = { ...this.prepared.base, ...methodConfig(method, x), seed };
     const id = trialId(config);
     let trial = this.running.get(id);
     if (trial === undefined) {
-      trial = this.make(id, config, method);
+      trial = this.make(id, config, method, x);
       this.running.set(id, trial);
     }
     return trial;
   }
 
-  private async make(id: string, config: TrialConfig, method: ReproductionMethod): Promise<Trial> {
+  private async make(id: string, config: TrialConfig, method: ReproductionMethod, x: number): Promise<Trial> {
     const known = this.store.read(id);
     if (known !== undefined) return known;
     await this.enter();
@@ -215,7 +215,7 @@ class SetRun {
       if (signal.aborted) throw new TinypropError('ERR_TINYPROP_ABORTED', 'stopped');
       const model = this.prepared.open(config.seed);
       try {
-        const { result, seconds } = await runTrial(model, config, this.prepared.split, signal);
+        const { result, seconds } = await runTrial(model, method.recipe(x), config, this.prepared.split, signal);
         const trial: Trial = { id, config, result };
         await this.store.write(trial);
         const { accuracy, effortBackward } = result;

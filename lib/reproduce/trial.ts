@@ -9,9 +9,10 @@ import { writeFileAtomic } from '../file';
 import { encodeMeta } from '../meta';
 import type { Model } from '../model';
 import { sgd } from '../optimizer';
+import type { PolicySpec } from '../policy';
 import { cosine } from '../schedule';
 import { Trainer } from '../trainer';
-import type { MethodRecipe } from './methods';
+import type { MethodRecipe, ReproductionMethod } from './methods';
 import type { Protocol } from './sets';
 
 /** Everything that a result depends on; its hash is the trial's name. */
@@ -26,7 +27,11 @@ export interface TrialConfig {
   model: string;
   /** SHA-256 of the file of trained weights. */
   weights: string | null;
-  recipe: MethodRecipe;
+  /** The method, and a rival's parameter: they give the recipe, of which this is what JSON can hold. */
+  method: string;
+  x: number | null;
+  policy: Pick<PolicySpec, 'policy' | 'preset' | 'params'>;
+  revisit: number;
   protocol: Omit<Protocol, 'seeds'>;
   seed: number;
 }
@@ -59,6 +64,13 @@ export interface Trial {
   id: string;
   config: TrialConfig;
   result: TrialResult;
+}
+
+/** What names a method with its parameter in a {@link TrialConfig}. */
+export function methodConfig({ name, recipe, match }: ReproductionMethod, x: number): Pick<TrialConfig, 'method' | 'x' | 'policy' | 'revisit'> {
+  const { policy, revisit = 0 } = recipe(x);
+  const { policy: id, preset, params } = policy;
+  return { method: name, x: match ? x : null, policy: { policy: id, preset, params }, revisit };
 }
 
 /** Name of a trial: of the same content, the same. */
@@ -131,7 +143,7 @@ export function jsonBytes(value: object): Buffer {
  * @param model with the weights that it starts from; the caller closes it
  * @throws TinypropError `ERR_TINYPROP_ABORTED` if the signal fired
  */
-export async function runTrial(model: Model, { recipe, protocol, seed }: TrialConfig, { train, test }: DataSplit, signal: AbortSignal): Promise<{ result: TrialResult; seconds: number }> {
+export async function runTrial(model: Model, recipe: MethodRecipe, { protocol, seed }: TrialConfig, { train, test }: DataSplit, signal: AbortSignal): Promise<{ result: TrialResult; seconds: number }> {
   const { epochs, warmup, batch, lr, trainable } = protocol;
   if (trainable !== undefined) model.freeze({ allButLast: trainable });
   const trainer = new Trainer(model, { ...recipe, optimizer: sgd({ lr }), schedule: cosine({ warmup }), batch, seed });
