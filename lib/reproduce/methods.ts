@@ -24,7 +24,13 @@ const proportional = { what: 'effortBackward', guess: (target: number) => target
 export const methods: readonly ReproductionMethod[] = [
   { name: 'full', title: 'Full training', recipe: () => ({ policy: full() }) },
   { name: 'dense', title: 'Full training, zeros worked on', recipe: () => ({ policy: densePolicy() }) },
-  { name: 'sparseUpdate', title: 'Sparse Update', recipe: (effort) => ({ policy: sparseUpdate({ effort }) }), match: proportional },
+  {
+    name: 'sparseUpdate',
+    title: 'Sparse Update',
+    // A short run for every layer and ratio, before every training: few samples, or MobileNetV2 takes minutes.
+    recipe: (effort) => ({ policy: sparseUpdate({ effort, samples: 300, held: 300 }) }),
+    match: proportional,
+  },
   { name: 'velocity', title: 'Velocity', recipe: (effort) => ({ policy: velocity({ effort }) }), match: proportional },
   { name: 'tinyTrain', title: 'TinyTrain', recipe: (effort) => ({ policy: tinyTrain({ effort }) }), match: proportional },
   { name: 'emp', title: 'EMP', recipe: (s) => ({ policy: emp({ s }) }), match: proportional },
