@@ -74,7 +74,7 @@ export {
 export { sparseUpdate, type SparseUpdateOptions } from './masks/sparse-update';
 export { tinyTrain, type TinyTrainOptions } from './masks/tiny-train';
 export { velocity, type VelocityOptions } from './masks/velocity';
-export type { LayerMask, MaskBudget, MaskChooser, MaskContext, Masks } from './masks/mask';
+export type { ChosenMasks, LayerMask, MaskBudget, MaskChooser, MaskContext, Masks } from './masks/mask';
 export { momentum, sgd, type OptimizerSpec } from './optimizer';
 export { constant, cosine, step, type ScheduleOptions, type ScheduleSpec, type ScheduleUnit } from './schedule';
 export type { Int8Update, RecipeOptions } from './recipe';

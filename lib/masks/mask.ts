@@ -33,12 +33,20 @@ export interface MaskContext {
   readonly optimizer: OptimizerSpec;
 }
 
+/** What was chosen for an epoch. */
+export interface ChosenMasks {
+  /** What trains. */
+  readonly masks: Masks;
+  /** Multiply-accumulates that choosing took. */
+  readonly macs: number;
+}
+
 /** Chooses masks before an epoch: what a method does offline, or once an epoch. */
 export interface MaskChooser {
   /** Name of the method. */
   readonly method: string;
-  /** Starts anew, for another training; what {@link choose} remembers from epoch to epoch is in the function returned. */
-  begin(): (context: MaskContext) => Promise<{ masks: Masks; macs: number } | null>;
+  /** Starts anew, for another training; what is remembered from epoch to epoch is in the function returned, which gives null to leave the masks as they are. */
+  begin(): (context: MaskContext) => Promise<ChosenMasks | null>;
   /** Epochs at which it chooses: the first, or every one (then training cannot be resumed: what it remembers is not saved). */
   readonly when: 'once' | 'epoch';
 }
