@@ -153,7 +153,7 @@ async function testBoard(board, first, host) {
   for (const task of host.tasks) {
     if (task.skipped !== undefined) continue; // said once
     if (soft(board) && task.name !== 'digits' && !options.all) continue; // minutes each
-    const policies = soft(board) && !options.all ? ['tinypropv2'] : Object.keys(host.results[task.name].policies);
+    const policies = soft(board) && !options.all ? ['tinypropv2'] : Object.keys(task.policies);
     jobs.push(async () => compareTask(board, task, host.results[task.name], policies, await emulate(board, join(folder, `task-${task.name}.elf`), policies)));
   }
   jobs.push(async () => {
@@ -209,9 +209,9 @@ async function testBoards(wanted) {
   if (cmsisNn === undefined) skip('int8 through CMSIS-NN', 'set TINYPROP_CMSIS_NN_DIR to a checkout of it');
   const folder = await buildTests(null, join(out, 'tasks'));
   const host = { tasks, int8: parseInt8((await run(join(folder, 'int8'), [])).output).int8, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
-  for (const { name, skipped } of tasks) {
+  for (const { name, skipped, policies } of tasks) {
     if (skipped !== undefined) continue;
-    const { status, output } = await run(join(folder, `task-${name}`), []);
+    const { status, output } = await run(join(folder, `task-${name}`), Object.keys(policies));
     if (status !== 0) throw new Error(`task-${name} ended with ${status}\n${output}`);
     host.results[name] = parseTask(output);
   }

@@ -2,6 +2,7 @@
 // The C core behind the oracle's interface, through the addon alone: this translation of a model shares no code with
 // lib/model.ts. A step of one sample and its trace are read as the core wrote them.
 import { addon, facts, type NativeModel, type NativeNet, type NativeNode, type NativeRecipe, type NativeTrace } from '../../lib/addon';
+import { Totals } from '../../lib/results';
 import type { FixtureModel, Tensors } from '../fixtures/torch';
 import { graphOf, type GraphNode } from './graph';
 import type { Core, LayerTrace, OracleRecipe, Sample, StepTrace } from './oracle';
@@ -145,8 +146,9 @@ export class NativeCore implements Core {
     const order = Uint32Array.from(samples.keys());
     const result = this.net.runNow(constants('job').train!, x, y, order, 0, samples.length, false);
     if (result.code !== null) throw Object.assign(new Error('the core refused the batch'), { code: result.code });
-    const [, trained, , , forward, dw, dx, , , , loss] = result.totals as unknown as number[];
-    return { loss: loss! / samples.length, alpha: NaN, trained: trained!, macs: { forward: forward!, dw: dw!, dx: dx! } };
+    const totals = new Totals(0);
+    totals.add(result.totals);
+    return { loss: totals.loss, alpha: NaN, trained: totals.trained, macs: { forward: totals.macsForward, dw: totals.macsDw, dx: totals.macsDx } };
   }
 
   /** Samples of a batch may go through the layers together. */

@@ -392,6 +392,6 @@ describe('data', () => {
     expect(found.datasets.map((d) => d.name)).toContain('mnist');
     expect(found.datasets.every((d) => d.licence.length > 0)).toBe(true);
     expect(found.specs.map((s) => s.kind)).toContain('digits');
-    expect((await tinyprop(['data', 'list'])).out).toContain('npy:X,Y[,XT,YT]');
+    expect((await tinyprop(['data', 'list'])).out).toContain('npy:X,Y[,XT,YT | ,INDEX.csv]');
   });
 });
