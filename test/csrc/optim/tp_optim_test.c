@@ -20,7 +20,8 @@ static double tp_power(double base, uint32_t n) {
 
 /* One optimizer step on the summed gradient of `n` samples, kept rows only; t counts steps from 1. */
 static void tp_textbook_step(tp_textbook *m, const tp_batch *b, const tp_recipe *r, uint32_t t, uint8_t kept[4][TP_OUT]) {
-    double g[TP_OUT][TP_IN] = {{0}}, gb[TP_OUT] = {0}, lr = (double)r->lr, mu = tp_text_equal(tp_optim_find(r->optimizer)->name, "sgd") ? 0.0 : (double)r->momentum;
+    double g[TP_OUT][TP_IN] = {{0}}, gb[TP_OUT] = {0}, lr = (double)r->lr, mu = tp_text_equal(tp_optim_find(r->optimizer)->name, "sgd") ? 0.0 : 1.0;
+    mu *= (double)r->momentum; /* not in the branch: GNU as 2.40 refuses the conditional conversion (vcvtne) for an M55 */
     bool touched[TP_OUT] = {false};
     for (uint32_t s = 0; s < b->n; s++) {
         const float *x = (const float *)b->x + (size_t)s * TP_IN;
