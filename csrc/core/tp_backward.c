@@ -118,7 +118,7 @@ static TP_NOINLINE bool tp_backward_gradients(tp_step *s, const tp_plan_node *p,
 /* Input errors of node i, and, unless they wait for the other layers, its parameters. false: the slice has ended before. */
 static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
-    bool masks = TP_WITH(POLICY, masked) && tp_policy_find(s->plan->recipe.policy)->masks && p->layer != TP_NO_OFFSET;
+    bool masks = TP_ANY_MASKS != 0 && tp_policy_find(s->plan->recipe.policy)->masks && p->layer != TP_NO_OFFSET;
     bool trains = gradients && p->trainable != 0, fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
     tp_backward_targets(s, p, a);
     bool errors = a->dx[0] != NULL || a->dx[1] != NULL;

@@ -8,7 +8,7 @@ static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d
     const tp_policy_ops *policy = tp_policy_find(s->plan->recipe.policy);
     uint32_t positions = p->n_out / p->rows;
     TP_CALL(s->k, channel_asum_f32)(score, d, positions, p->rows);
-    for (uint32_t c = 0; TP_WITH(POLICY, emp) && c < p->rows && policy->score != NULL; c++) {
+    for (uint32_t c = 0; TP_ANY_SCORES != 0 && c < p->rows && policy->score != NULL; c++) {
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
         const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]) + (size_t)c * p->row_len;
         float weights = ops->row_l1 != NULL ? ops->row_l1(s, p, c) : TP_CALL(s->k, asum_f32)(w, p->row_len);

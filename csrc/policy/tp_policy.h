@@ -83,10 +83,27 @@ typedef struct tp_policy_ops {
 
 static const tp_policy_ops *tp_policy_find(uint32_t id);
 
-/* Three policies do; without them what only they need is left out. */
+/* 1: some policy of this build has the hook. A policy with one of them has its row there too (tp_policy_test compares). */
+enum {
+    TP_ANY_LOOKS = 0
+#define TP_POLICY_LOOKS(name) | TP_WITH(POLICY, name)
+#include "tp_policy_hook_list.h"
+#undef TP_POLICY_LOOKS
+    ,
+    TP_ANY_MASKS = 0
+#define TP_POLICY_MASKS(name) | TP_WITH(POLICY, name)
+#include "tp_policy_hook_list.h"
+#undef TP_POLICY_MASKS
+    ,
+    TP_ANY_SCORES = 0
+#define TP_POLICY_SCORES(name) | TP_WITH(POLICY, name)
+#include "tp_policy_hook_list.h"
+#undef TP_POLICY_SCORES
+};
+
 static bool tp_policy_looks(const tp_plan *plan) {
     const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
-    return (TP_WITH(POLICY, random) || TP_WITH(POLICY, selective) || TP_WITH(POLICY, eif)) && policy->looks != NULL && policy->looks(&plan->recipe.policy_params);
+    return TP_ANY_LOOKS != 0 && policy->looks != NULL && policy->looks(&plan->recipe.policy_params);
 }
 
 /* Words of the net's state. */

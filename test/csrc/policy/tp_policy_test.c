@@ -321,6 +321,33 @@ static void tp_autoencoder(void) {
     tp_live_close(&v);
 }
 
+/* Shared code leaves a hook out of builds where no row names it: every policy that has one must have its row. */
+static void tp_hooks_have_rows(void) {
+    static const char *const looks[] = {
+#define TP_POLICY_LOOKS(name) #name,
+#include "../../../csrc/policy/tp_policy_hook_list.h"
+#undef TP_POLICY_LOOKS
+        ""}, *const masks[] = {
+#define TP_POLICY_MASKS(name) #name,
+#include "../../../csrc/policy/tp_policy_hook_list.h"
+#undef TP_POLICY_MASKS
+        ""}, *const scores[] = {
+#define TP_POLICY_SCORES(name) #name,
+#include "../../../csrc/policy/tp_policy_hook_list.h"
+#undef TP_POLICY_SCORES
+        ""};
+    const char *name;
+    int32_t id;
+    for (uint32_t i = 0; (name = tp_list_name(TP_LIST_POLICY, i, &id)) != NULL; i++) {
+        const tp_policy_ops *ops = tp_policy_find((uint32_t)id);
+        bool found[3] = {false, false, false};
+        for (uint32_t j = 0; looks[j][0] != 0; j++) { found[0] |= strcmp(name, looks[j]) == 0; }
+        for (uint32_t j = 0; masks[j][0] != 0; j++) { found[1] |= strcmp(name, masks[j]) == 0; }
+        for (uint32_t j = 0; scores[j][0] != 0; j++) { found[2] |= strcmp(name, scores[j]) == 0; }
+        TP_CHECKF(found[0] == (ops->looks != NULL) && found[1] == ops->masks && found[2] == (ops->score != NULL), "%s", name);
+    }
+}
+
 int main(void) {
     for (uint32_t i = 0; (tp_policy_under_test = tp_list_name(TP_LIST_POLICY, i, NULL)) != NULL; i++) {
         char name[64];
@@ -336,6 +363,7 @@ int main(void) {
     TP_RUN(tp_theta);
     TP_RUN(tp_recipes_refused);
     TP_RUN(tp_presets);
+    TP_RUN(tp_hooks_have_rows);
     TP_RUN(tp_autoencoder);
     return tp_end();
 }
