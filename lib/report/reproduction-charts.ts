@@ -75,7 +75,7 @@ function room(left: number, right: number, top: number, bottom: number): ChartSp
   return { autosize: { type: 'none' }, padding: { left, right, top, bottom } };
 }
 
-const plot = { width: 235, height: 250 };
+const plot = { width: 220, height: 250 };
 
 /** Accuracy against an effort: seeds, mean and standard deviation; the names stand in a column of their own. */
 export function pareto(runs: readonly MethodRuns[], effort: 'effortBackward' | 'effortTotal'): Chart {
@@ -89,8 +89,8 @@ export function pareto(runs: readonly MethodRuns[], effort: 'effortBackward' | '
   });
   const sorted = points.map(({ y }) => y).sort((a, b) => a - b);
   const [best, median] = [sorted.at(-1) ?? 1, sorted[Math.floor(sorted.length / 2)] ?? 0];
-  // One method that fails must not squeeze the others: it stands at the lower edge.
-  const floor = Math.max(best - Math.max(0.02, 4 * (best - median)), Math.min(...points.flatMap(({ low, seeds }) => [low, ...seeds.map(({ y }) => y)])));
+  // One method of many that fails must not squeeze the others: it stands at the lower edge.
+  const floor = Math.max(points.length < 6 ? 0 : best - Math.max(0.02, 6 * (best - median)), Math.min(...points.flatMap(({ low, seeds }) => [low, ...seeds.map(({ y }) => y)])));
   const top = Math.max(...points.flatMap(({ high, seeds }) => [high, ...seeds.map(({ y }) => y)]));
   const margin = Math.max(0.001, top - floor) * 0.04;
   const [low, high] = [floor - margin, top + margin];
@@ -113,7 +113,7 @@ export function pareto(runs: readonly MethodRuns[], effort: 'effortBackward' | '
     note: `Top left is better. Large dots: mean over the seeds, with one standard deviation; small dots: seeds.${points.some((p) => p.y < floor) ? ' A number in parentheses: the accuracy of a method that is below the frame.' : ''}`,
     values,
     spec: {
-      ...room(52, 168, 8, 40),
+      ...room(52, 184, 8, 40),
       ...plot,
       layer: [
         { ...only('mean'), mark: { type: 'rule', stroke: muted, opacity: 0.45 }, encoding: { x, x2: edgeOfNames, y, y2: { field: 'at' } } },
@@ -126,19 +126,25 @@ export function pareto(runs: readonly MethodRuns[], effort: 'effortBackward' | '
   };
 }
 
+/** Places of the weight layers that were trained; frozen ones choose no rows. */
+export function trained(results: readonly TrialResult[]): number[] {
+  const count = Math.max(0, ...results.map(({ layers }) => layers.length));
+  return Array.from({ length: count }, (_, i) => i).filter((i) => results.some(({ layers }) => (layers[i] ?? 0) > 0));
+}
+
 /** Share of each layer's rows that TinyPropv2 chose, mean over the seeds. */
 export function heatMap(results: readonly TrialResult[]): Chart {
-  const layers = Math.max(0, ...results.map((result) => result.layers.length));
-  const names = Array.from({ length: layers }, (_, i) => `layer ${i + 1}`);
-  const rows = names.map((_, i) => byEpoch(results, ({ k }) => k[i], 40));
+  const layers = trained(results);
+  const names = layers.map((i) => `layer ${i + 1}`);
+  const rows = layers.map((i) => byEpoch(results, ({ k }) => k[i], 40));
   const values = rows.flatMap((row, i) => row.map(({ epoch, mid }) => ({ epoch, layer: names[i], k: mid })));
   return {
     caption: 'Rows that TinyPropv2 chose',
     label: `Share of rows that TinyPropv2 chose by layer and epoch; at the end: ${rows.map((row, i) => `${names[i]} ${percent(row.at(-1)?.mid)}`).join(', ')}`,
-    note: 'Share of each trained layer\'s rows that were propagated, over the samples trained, mean over the seeds. Layers from the input (top) to the output.',
+    note: 'Share of each layer\'s rows that were propagated, over the samples trained, mean over the seeds. Weight layers that train, from the input (top) to the output.',
     values,
     spec: {
-      height: { step: Math.max(14, Math.min(34, 220 / Math.max(1, layers))) },
+      height: { step: Math.max(14, Math.min(34, 220 / Math.max(1, layers.length))) },
       mark: { type: 'rect', fill: `var(${colour(1)})` },
       encoding: {
         x: { field: 'epoch', type: 'ordinal', axis: { labelOverlap: true, labelAngle: 0, ticks: false } },
@@ -200,6 +206,7 @@ export function confusion(results: readonly TrialResult[]): Chart[] {
       values,
       spec: {
         ...room(beside, beside, 4, 40),
+        view: { stroke: 'var(--line)' },
         width: { step },
         height: { step },
         encoding,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { reference } from '../reproduce/methods';
 import { gaps, type Notes, preface, protocolOf } from '../reproduce/page';
 import type { SetSummary, Summary } from '../reproduce/summary';
 import { detail, overview, type Sheet } from '../reproduce/tables';
 import type { Trial } from '../reproduce/trial';
-import { reference } from '../reproduce/methods';
 import { percent } from './format';
 import { escape, page, table } from './html';
-import { byEpoch, efforts, type MethodRuns, setCharts } from './reproduction-charts';
+import { byEpoch, efforts, type MethodRuns, setCharts, trained } from './reproduction-charts';
 import { renderCharts } from './vega';
 
 /** What {@link renderReproduction} shows. All text is escaped. */
@@ -52,6 +52,7 @@ ${bars.join('\n')}
 ${sections.join('\n')}
 </main>
 <footer><p>Reproduce: <code>${escape(command)}</code></p><p>${escape(program)}</p></footer>`,
+    { broad: true },
   );
 }
 
@@ -102,12 +103,11 @@ ${epochs(set, runs)}
 /** The curves and the heat map in numbers, of at most 40 epochs. */
 function epochs({ title }: SetSummary, runs: readonly MethodRuns[]): string {
   const own = runs.find(({ method }) => method.name === reference.effort)?.results ?? [];
-  const layers = Math.max(0, ...own.map((result) => result.layers.length));
   const columns = [
     ...runs.map(({ method, results }) => ({ head: method.title, digits: 2, points: byEpoch(results, ({ testAccuracy }) => testAccuracy, 40) })),
     { head: 'skipped by TinyPropv2', digits: 1, points: byEpoch(own, ({ trainedFraction }) => 1 - trainedFraction, 40) },
     { head: 'its backward effort', digits: 1, points: byEpoch(own, ({ effortBackward }) => effortBackward, 40) },
-    ...Array.from({ length: layers }, (_, i) => ({ head: `its k, layer ${i + 1}`, digits: 1, points: byEpoch(own, ({ k }) => k[i], 40) })),
+    ...trained(own).map((i) => ({ head: `its k, layer ${i + 1}`, digits: 1, points: byEpoch(own, ({ k }) => k[i], 40) })),
   ];
   const at = [...new Set(columns.flatMap(({ points }) => points.map(({ epoch }) => epoch)))].sort((a, b) => a - b);
   const rows = at.map((epoch) => [String(epoch), ...columns.map(({ points, digits }) => percent(points.find((point) => point.epoch === epoch)?.mid, digits))]);

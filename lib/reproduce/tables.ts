@@ -45,26 +45,23 @@ const withPaper = (text: string, aside: string, paper: number | null): Cell => (
 /** What the comparison is about: every method less full training, beside the same difference of the paper's numbers. */
 function differences(summary: Summary): Sheet {
   const { sets } = summary;
-  const cells = (method: MethodSummary, set: SetSummary): { own: Difference | null; paper: number | null } => {
-    const full = set.methods.find(({ name }) => name === reference.accuracy);
-    return { own: full ? difference(method.runs, full.runs) : null, paper: full?.paper != null && method.paper !== null ? method.paper - full.paper : null };
-  };
-  const { head, rows } = wide(summary, (method, set) => {
-    const { own, paper } = cells(method, set);
-    return method.name === reference.accuracy ? '' : withPaper(leadOf(own), paper === null ? '' : signed(paper), paper);
+  const found = sets.map(({ methods }) => {
+    const full = methods.find(({ name }) => name === reference.accuracy);
+    return new Map(methods.map((m) => [m.name, { own: full ? difference(m.runs, full.runs) : null, paper: full?.paper != null && m.paper !== null ? m.paper - full.paper : null }]));
   });
-  const all = [...methodsOf(summary).keys()].map((name): Cell => {
-    const found = sets.flatMap((set) => set.methods.filter((m) => m.name === name).map((m) => cells(m, set)));
-    if (name === reference.accuracy || found.length < sets.length || found.some(({ own }) => own === null)) return '';
-    const papers = found.flatMap(({ paper }) => (paper === null ? [] : [paper]));
-    const ours = mean(found.map(({ own }) => own?.mean)) as number;
-    return papers.length < found.length ? signed(ours) : [signed(ours), signed(mean(papers) as number)];
+  const rows = [...methodsOf(summary)].filter(([name]) => name !== reference.accuracy).map(([name, title]): Cell[] => {
+    const cells = found.map((set) => set.get(name));
+    const papers = cells.map((cell) => cell?.paper ?? null);
+    const whole = cells.every((cell) => cell?.own);
+    const ours = whole ? signed(mean(cells.map((cell) => cell?.own?.mean)) as number) : '';
+    const theirs = !whole || papers.includes(null) ? null : (mean(papers as number[]) as number);
+    return [title, ...cells.map((cell) => (cell ? withPaper(leadOf(cell.own), signed(cell.paper ?? 0), cell.paper) : '')), withPaper(ours, signed(theirs ?? 0), theirs)];
   });
   return {
     title: 'Difference from full training',
     notes: ['Mean of the differences between runs of the same seed \u00b1 standard error of that mean, in points; in parentheses the difference of the paper\'s accuracies. The last column is the mean over these sets.'],
-    head: [...head, 'mean'],
-    rows: rows.map((row, i) => [...row, all[i] as Cell]),
+    head: ['method', ...sets.map(({ title }) => title), 'mean'],
+    rows,
   };
 }
 
@@ -74,7 +71,7 @@ function efforts(summary: Summary): Sheet {
     notes: [
       'Backward effort; in parentheses total effort, forward passes included. Both are multiply-accumulates as a share of dense training of the same layers, mean over the seeds. '
         + 'The paper draws its efforts (Fig. 2) without giving numbers; it speaks of about 10 % backward.',
-      'Rivals were given TinyPropv2\'s backward effort. Those marked with * could not be brought within 5 % of it and are left out of the comparison.',
+      'Rivals were given TinyPropv2\'s backward effort. Those marked with * could not be brought within 5 % of it; the comparison below shows them apart.',
     ],
     ...wide(summary, ({ effortBackward, effortTotal, matched }) => [percent(effortBackward, 1) + (matched?.within === false ? ' *' : ''), percent(effortTotal, 1)]),
   };
@@ -110,11 +107,11 @@ function rivals(found: readonly Verdict[]): Sheet {
     title: 'TinyPropv2 against rivals at its backward effort',
     notes: [
       'TinyPropv2 less the rival: mean of the differences of the seeds that both have \u00b1 its standard error, in points. A rival counts as behind or ahead only where the difference is beyond what seeds alone make of two '
-        + 'equal methods 19 times in 20 (Student\'s t); else the two tie. Of so many comparisons, one in twenty of the true ties is named wrongly.',
+        + 'equal methods 19 times in 20 (Student\'s t); else the two tie. Of so many comparisons, one in twenty of the true ties is named wrongly. Rivals that could not be brought within 5 % of the effort stand apart with theirs.',
       'EIF and random skip decide before the forward pass and save that too: at equal backward effort their total effort is lower than TinyPropv2\'s, which has seen every sample (revisit lessens that).',
       `On ${certainly} of ${compared.length} sets no rival is ahead beyond noise; on ${plainly} none has the higher mean.`,
     ],
-    head: ['set', 'rivals behind', 'tied, within noise', 'rivals ahead', 'not comparable'],
+    head: ['set', 'rivals behind', 'tied, within noise', 'rivals ahead', 'at another effort'],
     rows: compared.map((verdict) => {
       const where = (test: (lead: Difference | null) => boolean): string => verdict.rivals.filter(({ lead }) => test(lead)).map(named).join('; ') || 'none';
       return [
@@ -122,7 +119,7 @@ function rivals(found: readonly Verdict[]): Sheet {
         where((lead) => lead === null || (lead.certain && lead.mean > 0)),
         where((lead) => lead !== null && !lead.certain),
         where((lead) => lead !== null && lead.certain && lead.mean < 0),
-        verdict.unmatched.map(({ title, effortBackward }) => `${title} (effort ${percent(effortBackward, 1)})`).join('; ') || 'none',
+        verdict.unmatched.map((found) => `${named(found)} with ${percent(found.rival.effortBackward, 1)}`).join('; ') || 'none',
       ];
     }),
   };

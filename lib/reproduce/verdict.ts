@@ -50,8 +50,8 @@ export interface Verdict {
   paper: number | null;
   missed: string[];
   rivals: Rivalry[];
-  /** Rivals whose effort is not TinyPropv2's, and which are not compared. */
-  unmatched: MethodSummary[];
+  /** Those whose effort is not TinyPropv2's: they are shown, and not counted. */
+  unmatched: Rivalry[];
   /** Random skip that trains as many samples. */
   atRate: Rivalry | undefined;
 }
@@ -80,7 +80,7 @@ export function verdicts(sets: readonly SetSummary[]): Verdict[] {
         ...(against.error === null || against.error > promised.error ? [`standard error${against.error === null ? '' : ` by ${points(against.error - promised.error)}`}`] : []),
       ],
       rivals: atEffort.filter(({ matched }) => matched?.within).map(rivalry),
-      unmatched: atEffort.filter(({ matched }) => !matched?.within),
+      unmatched: atEffort.filter(({ matched }) => !matched?.within).map(rivalry),
       atRate: atRate && rivalry(atRate),
     };
   });

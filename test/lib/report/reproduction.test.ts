@@ -79,7 +79,7 @@ describe('the verdict', () => {
     expect(unbeaten(verdicts([good, bad]))).toEqual({ plainly: 1, certainly: 1 });
     const sheet = overview({ format: 2, budget: 'quick', sets: [good, bad], unfinished: 0, missing: [] }).find(({ title }) => title.includes('rivals'));
     expect(sheet?.rows).toEqual([
-      ['good', 'Velocity +5.03 \u00b1 0.03', 'none', 'none', 'EMP (effort 8.0)'],
+      ['good', 'Velocity +5.03 \u00b1 0.03', 'none', 'none', 'EMP +45.00 with 8.0'],
       ['bad', 'none', 'meProp 0.00 \u00b1 0.10', 'Velocity -2.03 \u00b1 0.12', 'none'],
     ]);
   });
