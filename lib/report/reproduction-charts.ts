@@ -59,7 +59,8 @@ export function curves(runs: readonly MethodRuns[]): Chart {
     note: `Lines: mean over the seeds; bands: lowest to highest seed.${floor > 0 ? ' What is lower is not shown.' : ''}`,
     values,
     spec: {
-      ...room(52, 16, 62, 40),
+      ...room(52, 38, 62, 40),
+      width: 330,
       encoding: { x: epochAxis },
       layer: [
         { ...only(false), mark: { type: 'line', clip: true, strokeWidth: 1, opacity: 0.55 }, encoding: { y: { ...y, field: 'mid', title: 'test accuracy' }, detail: { field: 'method' }, color: { ...color, datum: others } } },
@@ -177,35 +178,38 @@ export function skipping(results: readonly TrialResult[]): Chart {
 }
 
 /** TinyPropv2's confusion matrix, added up over the seeds. */
-export function confusion(results: readonly TrialResult[]): Chart[] {
+export function confusion(results: readonly TrialResult[], known: readonly string[] | undefined): Chart[] {
   const matrices = results.flatMap((result) => (result.confusion ? [result.confusion] : []));
   const classes = matrices[0]?.length ?? 0;
   if (classes === 0) return [];
-  const few = classes <= 12;
+  const few = classes <= 13;
+  const names = known?.length === classes ? known : undefined;
+  const nameOf = (i: number): string => names?.[i] ?? String(i);
   const cells = Array.from({ length: classes }, (_, label) => {
     const row = Array.from({ length: classes }, (__, prediction) => matrices.reduce((sum, matrix) => sum + (matrix[label]?.[prediction] ?? 0), 0));
     const all = Math.max(1, row.reduce((sum, n) => sum + n, 0));
-    return row.map((n, prediction) => ({ label, prediction, n, share: n / all }));
+    return row.map((n, prediction) => ({ label: nameOf(label), prediction: nameOf(prediction), n, share: n / all }));
   }).flat();
   const worst = cells.filter((cell) => cell.label !== cell.prediction && cell.n > 0).sort((a, b) => b.share - a.share).slice(0, 3);
   // Each cell is a mark of the picture: of 100 classes only those that can be seen.
   const values = few ? cells : cells.filter(({ share }) => share >= 0.02);
-  const step = Math.min(60, 330 / classes);
-  const beside = (420 - step * classes) / 2;
-  const axis = { ticks: false, domain: false, grid: false, labels: few, labelAngle: 0 };
-  const domain = Array.from({ length: classes }, (_, i) => i);
+  // Room for names; numbers need less.
+  const [left, bottom] = names ? [84, 78] : [48, 40];
+  const step = Math.min(60, (400 - left) / classes);
+  const axis = { ticks: false, domain: false, grid: false, labels: few, labelLimit: 0 };
+  const domain = Array.from({ length: classes }, (_, i) => nameOf(i));
   const encoding = {
-    x: { field: 'prediction', type: 'ordinal', title: 'predicted class', axis: { ...axis, orient: 'bottom' }, scale: { domain } },
+    x: { field: 'prediction', type: 'ordinal', title: 'predicted class', axis: { ...axis, orient: 'bottom', labelAngle: names ? -50 : 0 }, scale: { domain } },
     y: { field: 'label', type: 'ordinal', title: 'true class', axis, scale: { domain } },
   };
   return [
     {
       caption: 'Confusion of TinyPropv2',
-      label: `Confusion matrix of ${classes} classes on the test data, all seeds${worst.length > 0 ? `; most often confused: ${worst.map((cell) => `class ${cell.label} taken for ${cell.prediction} in ${percent(cell.share)}`).join(', ')}` : ''}`,
-      note: `Test samples by true class (row) and prediction (column), added up over the seeds; the colour is the share of the row${few ? '' : ', from 2 % on'}. Classes in the order of the data, from 0.`,
+      label: `Confusion matrix of ${classes} classes on the test data, all seeds${worst.length > 0 ? `; most often confused: ${worst.map((cell) => `${cell.label} taken for ${cell.prediction} in ${percent(cell.share)}`).join(', ')}` : ''}`,
+      note: `Test samples by true class (row) and prediction (column), added up over the seeds; the colour is the share of the row${few ? '' : ', from 2 % on'}.${names ? '' : ' Classes in the order of the data, from 0.'}`,
       values,
       spec: {
-        ...room(beside, beside, 4, 40),
+        ...room(left, 420 - left - step * classes, 4, bottom),
         view: { stroke: 'var(--line)' },
         width: { step },
         height: { step },
@@ -249,8 +253,8 @@ export function efforts({ title, methods }: SetSummary): Chart {
 }
 
 /** Charts of one set, in the order of reading. */
-export function setCharts(runs: readonly MethodRuns[]): Chart[] {
+export function setCharts(runs: readonly MethodRuns[], classes: readonly string[] | undefined): Chart[] {
   const own = (runs.find(({ method }) => method.name === reference.effort)?.results ?? []).filter(({ epochs }) => epochs.length > 0);
   const done = runs.some(({ method }) => method.accuracyMean !== null);
-  return [...(done ? [curves(runs), pareto(runs, 'effortBackward'), pareto(runs, 'effortTotal')] : []), ...(own.length > 0 ? [heatMap(own), skipping(own), ...confusion(own)] : [])];
+  return [...(done ? [curves(runs), pareto(runs, 'effortBackward'), pareto(runs, 'effortTotal')] : []), ...(own.length > 0 ? [heatMap(own), skipping(own), ...confusion(own, classes)] : [])];
 }

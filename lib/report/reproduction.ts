@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { reference } from '../reproduce/methods';
 import { gaps, type Notes, preface, protocolOf } from '../reproduce/page';
+import { sets } from '../reproduce/sets';
 import type { SetSummary, Summary } from '../reproduce/summary';
 import { detail, overview, type Sheet } from '../reproduce/tables';
 import type { Trial } from '../reproduce/trial';
@@ -87,7 +88,7 @@ ${sheetTable(content)}`;
 
 async function section(set: SetSummary, { notes, read }: ReproductionReportInput): Promise<string> {
   const runs = set.methods.map((method): MethodRuns => ({ method, results: method.runs.map(({ trial }) => read(trial).result) }));
-  const charts = await renderCharts(setCharts(runs), { specifications: false });
+  const charts = await renderCharts(setCharts(runs, sets.find(({ name }) => name === set.name)?.classes), { specifications: false });
   return `<section id="${escape(set.name)}"><h2>${escape(set.title)}</h2>
 <p>${escape(protocolOf(set))}</p>
 ${prose(notes[set.name] ?? '')}

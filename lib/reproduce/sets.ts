@@ -44,6 +44,8 @@ export interface ReproductionSet {
   remark: string;
   /** The published set, where a data root or a budget may have a part of it. */
   complete?: { train: number; test: number; classes: number };
+  /** Short names of few classes, in the order of the data; absent: numbers. */
+  classes?: readonly string[];
   protocols: Readonly<Record<Budget, Protocol>>;
 }
 
@@ -92,6 +94,7 @@ export const sets: readonly ReproductionSet[] = [
     weights: true,
     remark: 'enlarged to 64x64; width 0.35 (the paper does not say)',
     complete: { train: 50_000, test: 10_000, classes: 10 },
+    classes: ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'],
     protocols: protocols(images, { limit: 500, epochs: 4 }, { limit: 5000, epochs: 15 }),
   },
   {
@@ -139,6 +142,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'cnn-kws',
     normalize: 'standard',
     remark: '12 classes, 49x10 MFCC; the 4,890 clips of the official test set, divided by speakers',
+    classes: ['down', 'go', 'left', 'no', 'off', 'on', 'right', 'stop', 'up', 'yes', 'silence', 'unknown'],
     protocols: protocols({ batch: 1, lr: 0.02, warmup: 1 }, { epochs: 8 }, { epochs: 60, pairs: 40 }),
   },
   {
@@ -160,6 +164,7 @@ export const sets: readonly ReproductionSet[] = [
     wanted: 'har/train_x_i16.npy or the text tree with train/Inertial Signals',
     model: 'cnn1d-har',
     remark: 'raw signals, official subjects',
+    classes: ['walking', 'upstairs', 'downstairs', 'sitting', 'standing', 'laying'],
     protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { epochs: 4 }, { epochs: 20, pairs: 10 }),
   },
   {
@@ -171,6 +176,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mlp:2607-256-128-64-32-1',
     normalize: 'standard',
     remark: 'slide rail; 180 training samples where the authors have 1,780 in all; 180 test samples, one is 0.56 points',
+    classes: ['normal', 'anomaly'],
     protocols: protocols({ batch: 1, lr: 0.02, warmup: 3 }, { epochs: 30 }, { epochs: 60, seeds: 10, pairs: 100 }),
   },
   {

@@ -28,6 +28,8 @@ export interface MethodSummary {
   effortBackward: number | null;
   effortTotal: number | null;
   trainedFraction: number | null;
+  /** Backward effort really executed: of rows whose error is not exactly zero. */
+  rowsWorked: number | null;
   /** Mean over the seeds of this method's accuracy minus that of full training with the same seed, and its standard error. */
   difference: number | null;
   differenceError: number | null;
@@ -122,6 +124,7 @@ function methodSummary(named: Named, own: readonly { record: UnitRecord; trial: 
     effortBackward,
     effortTotal: average(({ result }) => result.effortTotal),
     trainedFraction,
+    rowsWorked: average(({ result }) => result.rowsWorked),
     difference: named.name === reference.accuracy ? null : (mean(pairs) ?? null),
     differenceError: named.name === reference.accuracy || pairs.length < 2 ? null : (deviation(pairs) as number) / Math.sqrt(pairs.length),
     matched: matched ? { ...matched, within: Math.abs(({ effortBackward, trainedFraction }[matched.what] ?? NaN) / matched.target - 1) <= effortTolerance } : null,

@@ -224,6 +224,7 @@ describe('the sets of the paper', () => {
     if (spec === undefined) return console.info(`skipped: ${set.name}: expected ${set.wanted} under ${root}`);
     const { train, test } = await loadData(spec, { limit: 24, ...(set.normalize && { normalize: set.normalize }) });
     expect([train.n, test?.n]).toEqual([24, 24]);
+    if (train.classes && set.classes) expect(train.classes.map((name) => name.toLowerCase().replace('walking_', ''))).toEqual(set.classes);
   });
 
   it('finds folders under several roots, whole sets alone', () => {
@@ -241,7 +242,7 @@ describe('the sets of the paper', () => {
     if (root === undefined) return;
     const found = await reproduce(options('real', { roots: [root], sets: sets.filter(({ name }) => name === 'speech_commands'), seeds: 1, methods: chosen.filter(({ name }) => /full|v2/.test(name)) }));
     const [all, sparse] = found.sets[0]?.methods ?? [];
-    expect(found.sets[0]?.data).toEqual({ train: 3174, test: 1716 });
+    expect(found.sets[0]?.data).toEqual({ train: 3174, test: 1716, classes: 12 });
     expect(all?.accuracyMean).toBeGreaterThan(0.6);
     expect(sparse?.effortBackward).toBeLessThan(0.5);
   });

@@ -24,7 +24,7 @@ function runsOf(...accuracies: (number | null)[]): RunSummary[] {
 
 function method(name: string, runs: RunSummary[], more: Partial<MethodSummary> = {}): MethodSummary {
   const { title } = methods.find((m) => m.name === name) as { title: string };
-  const none = { accuracyMean: 0.9, accuracyStd: 0, effortBackward: 0.08, effortTotal: 0.4, trainedFraction: 0.3, difference: null, differenceError: null, paper: null, matched: null };
+  const none = { accuracyMean: 0.9, accuracyStd: 0, effortBackward: 0.08, effortTotal: 0.4, trainedFraction: 0.3, rowsWorked: 0.05, difference: null, differenceError: null, paper: null, matched: null };
   return { name, title, runs, ...none, ...more };
 }
 
@@ -151,7 +151,7 @@ describe('reproduce --report', () => {
 
   it('says what is not finished, and shows a set of which every run failed', async () => {
     const [first] = summary.sets as [SetSummary];
-    const lost = { accuracyMean: null, accuracyStd: null, effortBackward: null, effortTotal: null, trainedFraction: null, difference: null };
+    const lost = { accuracyMean: null, accuracyStd: null, effortBackward: null, effortTotal: null, trainedFraction: null, rowsWorked: null, difference: null };
     const failed = first.methods.map((m) => ({ ...m, ...lost, runs: m.runs.map((run) => ({ ...run, accuracy: null })) }));
     const page = await render({ sets: [{ ...first, methods: failed }], unfinished: 7 });
     expect(page).toContain('7 runs are not finished');
