@@ -46,7 +46,7 @@ ${list.length > 0 ? `<ul>${list.join('')}</ul>` : ''}
 <h2>How to read this</h2>
 ${preface(summary).map((text) => prose(text)).join('\n')}
 ${overview(summary).map(sheet).join('\n')}
-<h2>Effort of every method</h2>
+<h2>Effort of every method (Fig. 2)</h2>
 <div class="charts even">
 ${bars.join('\n')}
 </div>

@@ -34,8 +34,8 @@ function wide({ sets }: Summary, of: (method: MethodSummary, set: SetSummary) =>
 /** Table I. */
 function accuracies(summary: Summary): Sheet {
   return {
-    title: 'Accuracy on the test set',
-    notes: ['Mean over the seeds \u00b1 standard deviation; in parentheses the accuracy that the paper\'s Table I gives, with networks and protocols of its own.'],
+    title: 'Accuracy on the test set (Table I)',
+    notes: ['Mean over the seeds \u00b1 standard deviation; in parentheses the accuracy that the paper gives, with networks and protocols of its own.'],
     ...wide(summary, ({ accuracyMean, accuracyStd, runs, paper }) => withPaper(percent(accuracyMean) + (runs.length > 1 && accuracyMean !== null ? plusMinus(accuracyStd) : ''), percent(paper), paper)),
   };
 }
