@@ -165,7 +165,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'cnn1d-har',
     remark: 'raw signals, official subjects',
     classes: ['walking', 'upstairs', 'downstairs', 'sitting', 'standing', 'laying'],
-    protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { epochs: 4 }, { epochs: 20, pairs: 10 }),
+    protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { epochs: 4 }, { epochs: 20, pairs: 30 }),
   },
   {
     name: 'dcase_slider',
