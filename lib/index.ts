@@ -93,6 +93,7 @@ export {
   type WarningCode,
   type WarningEvent,
 } from './trainer';
+export type { CacheUse } from './activation-cache';
 export { replay, type ReplayDifference, type ReplayOptions, type ReplayResult } from './replay';
 export { loadModel, type LoadModelOptions } from './load';
 export { mobilenetV2, type MobilenetV2Options } from './mobilenet';
