@@ -545,8 +545,8 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
  *
  * tp_train_step is tp_step_begin and one slice without an end: for every budget the same bits in weights, state and stats.
  * Between slices the net is busy: every function that computes, trains, loads or saves returns TP_E_BUSY; other nets, and
- * tp_net_lr, tp_net_progress, tp_net_tensor (to read) and tp_net_probabilities of this one, may be used. The batch, its memory
- * and stats must stay as they are until the step has ended.
+ * tp_net_lr, tp_net_progress, tp_net_tensor (to read) and tp_net_probabilities of this one, may be used. The batch, its
+ * memory, tp_recall.cut and stats must stay as they are until the step has ended.
  *
  * A slice is measured in multiply-accumulates, those of the forward pass, dX and dW of the errors that are not 0; other work
  * counts one for every element. It does one unit at least, and no other that would exceed the budget. Units: dense layer, one
