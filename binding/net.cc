@@ -232,11 +232,11 @@ Napi::Value Net::RunNow(const Napi::CallbackInfo &info) {
     return WriteResult(info.Env(), job);
 }
 
-// {done, reused, code, node, totals, outputs, log}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
+// {done, computed, code, node, totals, outputs, log}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
 Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
     Napi::Object out = Napi::Object::New(env);
     out.Set("done", job.done);
-    out.Set("reused", job.reused);
+    out.Set("computed", job.computed);
     out.Set("code",
             job.status == TP_OK ? env.Null() : Napi::String::New(env, StatusCode(job.status)).As<Napi::Value>());
     if (job.status == TP_E_DELTA && job.error_node < PlanOf(plan_)->n_nodes) {

@@ -101,18 +101,19 @@ const void *Job::Cut(tp_net *net, const tp_batch &batch, const uint32_t *rows, s
     if (cache.values == nullptr || batch.n == 0 || tp_plan_cut(net->plan, &cut) != TP_OK) return nullptr;
     const size_t bytes = cut.bytes, n_in = net->plan->n_in;
     const auto known = [&](uint32_t i) { return rows[i] < cache.samples && cache.known[rows[i]] != 0; };
+    if (batch.n == 1 && known(0)) return cache.values + rows[0] * bytes;
     to->resize(batch.n * bytes);
     for (uint32_t i = 0, end; i < batch.n; i = end) {
         uint8_t *at = to->data() + i * bytes;
         end = i + 1;
         if (known(i)) {
             std::memcpy(at, cache.values + rows[i] * bytes, bytes);
-            reused++;
             continue;
         }
         while (end < batch.n && !known(end)) end++;
         // What is wrong with a sample, the step says.
         if (tp_net_forward_cut(net, static_cast<const float *>(batch.x) + i * n_in, end - i, at) != TP_OK) return nullptr;
+        computed += end - i;
         for (; i < end; i++, at += bytes) {
             if (rows[i] >= cache.samples) continue;
             std::memcpy(cache.values + rows[i] * bytes, at, bytes);

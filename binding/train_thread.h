@@ -35,7 +35,7 @@ struct Job {
     tp_totals totals;
     std::vector<double> layers; // kLayerSums numbers a weight layer
     uint32_t done;              // samples
-    uint32_t reused;            // of which the frozen part was not computed again
+    uint32_t computed;          // frozen parts, for the cache and where it has no room
     tp_status status;
     uint32_t error_node;
     static constexpr size_t kLayerSums = 6; // n, k, worked, l1, macs_dw, macs_dx

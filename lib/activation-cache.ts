@@ -11,9 +11,12 @@ export interface CacheUse {
   readonly node: string;
   /** Bytes that were reserved, training and test samples together. */
   readonly bytes: number;
-  /** Multiply-accumulates of training steps' forward passes that were not done again. */
+  /**
+   * Multiply-accumulates that training did less than {@link Totals.macsForward} counts. Below 0 where a policy has passed over samples before their
+   * forward pass, and seldom looked at them again.
+   */
   readonly macsSaved: number;
-  /** Their share of those that {@link Totals.macsForward} counts. */
+  /** Their share of {@link Totals.macsForward}. */
   readonly share: number;
 }
 
@@ -24,8 +27,8 @@ export interface CacheUse {
  */
 export class ActivationCache {
   readonly cut: NonNullable<NativeRecall['cut']>;
-  /** Samples whose frozen part was not computed again. */
-  reused = 0;
+  /** Frozen parts computed in training. */
+  computed = 0;
 
   private constructor(samples: number, bytes: number) {
     try {

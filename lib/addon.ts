@@ -121,8 +121,8 @@ export interface NativePlan {
 export interface NativeResult {
   /** Samples done. */
   done: number;
-  /** Of which the frozen part was not computed again. */
-  reused: number;
+  /** Frozen parts computed, for the cache and where it has no room; 0 without one. */
+  computed: number;
   /** Why it ended early: the code of the step that failed. */
   code: string | null;
   /** The node at fault, if one is. */

@@ -198,7 +198,7 @@ export class Fit {
       const started = performance.now();
       const request = this.request(order, at, to, epoch);
       const result = await core.run(request);
-      if (this.cache !== null) this.cache.reused += result.reused;
+      if (this.cache !== null) this.cache.computed += result.computed;
       if (this.augmenter !== null) this.recall.take(request.recall, order.subarray(at, to));
       const took = performance.now() - started;
       core.use();
@@ -330,7 +330,7 @@ export class Fit {
     const { cache, totals } = this;
     const { cut } = this.core.plan;
     if (cache === null || cut === undefined) return null;
-    const macsSaved = cache.reused * cut.macs;
+    const macsSaved = (totals.samples - cache.computed) * cut.macs;
     const share = totals.macsForward === 0 ? 0 : macsSaved / totals.macsForward;
     return { node: cut.node, bytes: cache.bytes + (this.testCache?.bytes ?? 0), macsSaved, share };
   }
