@@ -128,8 +128,9 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     const tp_plan *plan = Claim(env);
     uint32_t label = 0;
     tp_batch batch = {GetView<float>(env, info[0], "x", plan->n_in).data, nullptr, nullptr, 1};
-    if (info[1].IsNumber()) {
-        label = GetU32(env, info[1], "label");
+    double number = 0;
+    if (napi_get_value_double(env, info[1], &number) == napi_ok) {
+        label = static_cast<uint32_t>(CheckInteger(env, number, "label", 0, kMaxU32));
         batch.label = &label;
     } else {
         batch.target = GetView<float>(env, info[1], "target", plan->n_out).data;
@@ -143,7 +144,7 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
         const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
         Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
     }
-    return env.Undefined();
+    return {}; // undefined
 }
 
 // mask(layer, rows: Uint8Array | null, bias): one byte a row, 0: it does not train; null: all train
