@@ -97,12 +97,14 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     return overflow ? TP_E_LIMIT : TP_OK;
 }
 
+static bool tp_plan_trains(const tp_plan_node *p) { return p->rows > 0 && (p->node.flags & TP_FLAG_FROZEN) == 0; }
+
 /* Which nodes the backward pass visits, and which errors they must produce. */
 static void tp_plan_backward(tp_plan *plan) {
     plan->first_trainable = plan->n_nodes;
     for (uint32_t i = 0; i < plan->n_nodes && plan->training != 0; i++) {
         tp_plan_node *p = &plan->node[i];
-        p->trainable = p->rows > 0 && (p->node.flags & TP_FLAG_FROZEN) == 0 ? 1u : 0u;
+        p->trainable = tp_plan_trains(p) ? 1u : 0u;
         p->backward = p->trainable;
         for (uint32_t slot = 0; slot < 2; slot++) {
             int32_t in = p->node.in[slot];
@@ -234,4 +236,22 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
     static const tp_plan_options smallest = {1, 1, 0, 0};
     return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
+}
+
+/* By what the nodes say of themselves, so that a plan for inference has the same cut. */
+tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut) {
+    if (plan == NULL || cut == NULL) { return TP_E_ARG; }
+    if (!TP_WITH(PART, cut)) { return TP_E_ABSENT; }
+    uint32_t same = 0, i = plan->n_nodes;
+    while (same < plan->n_nodes && !tp_plan_trains(&plan->node[same]) && (tp_layer_find(plan->node[same].node.op)->flags & TP_LAYER_RANDOM) == 0) { same++; }
+    for (int32_t lowest = (int32_t)i - 1; i-- > 0;) { /* that the nodes behind i read; the loss reads the last */
+        if (i < same && lowest >= (int32_t)i) { break; }
+        const tp_node *node = &plan->node[i].node;
+        int32_t in = node->in[1] != TP_NONE && node->in[1] < node->in[0] ? node->in[1] : node->in[0];
+        lowest = in < lowest ? in : lowest;
+    }
+    if (i >= plan->n_nodes) { return TP_E_MODEL; }
+    *cut = (tp_cut){i, plan->node[i].n_out * tp_dtype_bytes(plan->node[i].dtype), 0};
+    for (uint32_t j = 0; j <= i; j++) { cut->macs += plan->node[j].macs_forward; }
+    return cut->macs > 0 ? TP_OK : TP_E_MODEL;
 }

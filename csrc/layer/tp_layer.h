@@ -37,7 +37,8 @@ enum {
     TP_LAYER_SAME = 2048,  /* int8 in and out, of the same scale and zero */
     TP_LAYER_INPUT_S8 = 4096, /* an int8 input of the model passes as it is */
     TP_LAYER_CLAMPS = 8192,   /* keeps int8 between fixed[0] and fixed[1], and does nothing else */
-    TP_LAYER_CLAMPED = 16384  /* ends with such a clamp of its own, which can do the work of one behind it */
+    TP_LAYER_CLAMPED = 16384, /* ends with such a clamp of its own, which can do the work of one behind it */
+    TP_LAYER_RANDOM = 32768   /* in training, not the same at every visit of a sample */
 };
 
 typedef struct tp_layer_ops {
