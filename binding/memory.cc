@@ -49,10 +49,9 @@ bool Memory::Take(size_t bytes) {
 void Memory::Release() {
 #ifdef __linux__
     if (mapped_ != 0) munmap(block_, mapped_);
-    if (mapped_ != 0) block_ = nullptr;
-    mapped_ = 0;
 #endif
-    std::free(block_);
+    if (mapped_ == 0) std::free(block_);
+    mapped_ = 0;
     block_ = data_ = nullptr;
     bytes_ = 0;
 }

@@ -18,13 +18,13 @@ class Memory {
     bool Take(size_t bytes);
     void Release();
     void *data() const { return data_; } // null: none
-    size_t bytes() const { return bytes_; }  // that it may come to hold
+    size_t bytes() const { return bytes_; } // that it may come to hold
     explicit operator bool() const { return data_ != nullptr; }
 
   private:
     void *block_ = nullptr, *data_ = nullptr;
     size_t bytes_ = 0;
-    size_t mapped_ = 0; // bytes of a mapping; 0: block_ is malloc's
+    size_t mapped_ = 0; // bytes of a mapping; 0: block_ is from calloc
 };
 
 } // namespace tinyprop
