@@ -76,22 +76,25 @@ function repeated({ x, target, labels, inputs, outputs, mse }, inputShape, n) {
 }
 
 /**
- * Microseconds a step: how often `calls` steps fit, from a first measurement.
- * @param {Model} model
+ * Microseconds a step of a model; how many steps are measured, the first model says.
+ * @param {Model} first
  * @param {Samples} data
  */
-function stepper(model, { x, target, labels, inputs, outputs, mse }) {
+function stepper(first, { x, target, labels, inputs, outputs, mse }) {
   const xs = Array.from({ length: samples }, (_, i) => x.subarray(i * inputs, (i + 1) * inputs));
   const ys = Array.from({ length: samples }, (_, i) => (mse ? target.subarray(i * outputs, (i + 1) * outputs) : Number(labels[i])));
-  const repeat = (/** @type {number} */ calls) => {
+  const repeat = (/** @type {Model} */ model, /** @type {number} */ calls) => {
     const begin = now();
     for (let i = 0; i < calls; i++) model.step(/** @type {Float32Array} */ (xs[i % samples]), /** @type {number | Float32Array} */ (ys[i % samples]));
     return (now() - begin) / calls;
   };
-  let us = repeat(samples);
-  for (let spent = 0; spent < 200_000; spent += us * samples) us = repeat(samples); // until the compiler is done
+  let us = repeat(first, samples);
+  for (let spent = 0; spent < 200_000; spent += us * samples) us = repeat(first, samples); // until the compiler is done
   const calls = Math.ceil((ms * 1000) / us / samples) * samples;
-  return () => repeat(calls);
+  return (/** @type {Model} */ model) => {
+    repeat(model, samples);
+    return repeat(model, calls);
+  };
 }
 
 /**
@@ -132,17 +135,19 @@ async function lateness(fits) {
  */
 async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   const keep = policy === 'meprop' ? 0.1 : 0;
-  const ask = (/** @type {string} */ what, /** @type {number} */ amount) => c.ask(`${what} ${workload} ${batch} ${policy} ${keep} ${amount}`);
-  const model = tinyprop.Model.fromJSON(json);
+  const ask = (/** @type {string} */ what, /** @type {number} */ amount, net = 0) => c.ask(`${what} ${workload} ${batch} ${policy} ${keep} ${amount} ${net}`);
+  // A net of its own in every round, on both sides: which pages of memory one has is worth more than what is measured.
+  const models = Array.from({ length: batch === 1 ? rounds : 1 }, () => tinyprop.Model.fromJSON(json));
+  const model = /** @type {Model} */ (models[0]);
   const data = read(program, workload, model);
   const steps = { c: /** @type {number[]} */ ([]), node: /** @type {number[]} */ ([]) };
   const first = await ask('counted', ms);
   if (batch === 1) {
-    model.configure({ policy: policyOf(tinyprop, policy), optimizer: tinyprop.sgd({ lr }) });
+    for (const each of models) each.configure({ policy: policyOf(tinyprop, policy), optimizer: tinyprop.sgd({ lr }) });
     const step = stepper(model, data);
-    for (let round = 0; round < rounds; round++) {
-      steps.c.push((await ask('counted', ms)).us);
-      steps.node.push(step());
+    for (const [round, each] of models.entries()) {
+      steps.c.push((await ask('counted', ms, round)).us);
+      steps.node.push(step(each));
     }
   }
   const n = Math.max(2, Math.round(epochUs / first.us)) * batch;
@@ -152,10 +157,10 @@ async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   await ask('loop', n);
   const loops = { c: /** @type {Loop[]} */ ([]), node: /** @type {Loop[]} */ ([]) };
   for (let round = 0; round < rounds; round++) {
-    loops.c.push(await ask('loop', n));
+    loops.c.push(await ask('loop', n, round)); // fit() opens a net each time
     loops.node.push(await fits());
   }
-  model.close();
+  for (const each of models) each.close();
   const perStep = (/** @type {number[]} */ all) => (median(all) * batch) / n;
   return {
     workload,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Measurements on request, for programs that take turns with this one (node.mjs, rivals.mjs). One request a line,
- * `WHAT WORKLOAD BATCH POLICY KEEP AMOUNT`; the answer is a line of JSON. WHAT and AMOUNT:
+ * `WHAT WORKLOAD BATCH POLICY KEEP AMOUNT [NET]`; the answer is a line of JSON. NET, 0 if it is missing, tells nets of the same kind apart, each with
+ * memory of its own. WHAT and AMOUNT:
  *   step, infer   a training step, a forward pass: milliseconds to repeat it
  *   counted       a step that fills the statistics, as the Node package's does: milliseconds
  *   loop          the loop of the Node package's fit() over so many samples in random order
@@ -14,15 +15,16 @@ typedef struct served {
     const workload_row *row;
     variant v;
     char policy[16];
+    uint32_t net;
     runner *r;
 } served;
 
-static runner *serve_runner(const char *name, uint32_t batch, const char *policy, float keep, const options *o) {
+static runner *serve_runner(const char *name, uint32_t batch, const char *policy, float keep, uint32_t net, const options *o) {
     static served all[256];
     static uint32_t n;
     for (uint32_t i = 0; i < n; i++) {
         const served *s = &all[i];
-        if (tp_text_equal(s->row->name, name) && s->r->batch == batch && tp_text_equal(s->policy, policy) && s->v.keep == keep) { return s->r; }
+        if (tp_text_equal(s->row->name, name) && s->r->batch == batch && tp_text_equal(s->policy, policy) && s->v.keep == keep && s->net == net) { return s->r; }
     }
     for (uint32_t i = 0; i < WORKLOADS && n < 256; i++) {
         if (!tp_text_equal(workload_rows[i].name, name)) { continue; }
@@ -32,6 +34,7 @@ static runner *serve_runner(const char *name, uint32_t batch, const char *policy
         s->row = &workload_rows[i];
         snprintf(s->policy, sizeof s->policy, "%s", policy);
         s->v = (variant){s->policy, keep};
+        s->net = net;
         tp_plan *plan = bench_plan(&w->model, NULL, &o->host);
         workload_data *data = bench_take(sizeof *data);
         *data = workload_samples(plan->n_in, plan->n_out);
@@ -116,13 +119,14 @@ static void serve_loop(runner *r, uint32_t samples) {
 
 static void serve(const options *o) {
     char line[128], what[16], name[16], policy[16];
-    uint32_t batch;
+    uint32_t batch, net;
     float keep;
     double amount;
     while (fgets(line, sizeof line, stdin) != NULL) {
-        bool whole = sscanf(line, "%15s %15s %u %15s %f %lf", what, name, &batch, policy, &keep, &amount) == 6;
+        net = 0;
+        bool whole = sscanf(line, "%15s %15s %u %15s %f %lf %u", what, name, &batch, policy, &keep, &amount, &net) >= 6;
         if (!whole || batch == 0 || BENCH_SAMPLES % batch != 0 || !(amount >= 1.0 && amount < 1e8)) { bench_fail("serve: not a request: %s", line); }
-        runner *r = serve_runner(name, batch, policy, keep, o);
+        runner *r = serve_runner(name, batch, policy, keep, net, o);
         if (tp_text_equal(what, "loop")) {
             serve_loop(r, (uint32_t)amount);
         } else {

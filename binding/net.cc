@@ -79,13 +79,8 @@ Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
     const tp_kernels *kernels = ChooseKernels(env, options.Get("kernels"));
     plan_ = MakeHostPlan(env, info[0], info[1], samples, threads);
     const uint32_t bytes = PlanOf(plan_)->arena_bytes;
-    // calloc, not aligned_alloc and memset: a huge arena that a hostile file asks for then costs no memory until used
-    void *memory = std::calloc(1, static_cast<size_t>(bytes) + TP_ALIGN);
-    arena_.reset(memory);
-    if (memory == nullptr) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate " + std::to_string(bytes) + " bytes");
-    const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + TP_ALIGN - 1) / TP_ALIGN * TP_ALIGN;
-    Check(env, tp_net_open(&net_, PlanOf(plan_), reinterpret_cast<void *>(aligned), bytes, kernels),
-          "cannot open the net");
+    if (!arena_.Take(bytes)) Throw(env, "ERR_TINYPROP_ARENA", "cannot allocate " + std::to_string(bytes) + " bytes");
+    Check(env, tp_net_open(&net_, PlanOf(plan_), arena_.data(), bytes, kernels), "cannot open the net");
     if (threads > 1) {
         try {
             pool_ = std::make_unique<Pool>(threads);
@@ -94,8 +89,7 @@ Net::Net(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Net>(info) {
         }
         net_.parallel = pool_->parallel();
     }
-    arena_bytes_ = static_cast<int64_t>(bytes);
-    Napi::MemoryManagement::AdjustExternalMemory(env, arena_bytes_);
+    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(arena_.bytes()));
 }
 
 Net::~Net() {
@@ -105,9 +99,8 @@ Net::~Net() {
 void Net::Release(Napi::Env env) {
     thread_.StopAndJoin();
     pool_.reset();
-    arena_.reset();
-    if (arena_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -arena_bytes_);
-    arena_bytes_ = 0;
+    if (arena_) Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(arena_.bytes()));
+    arena_.Release();
 }
 
 const tp_plan *Net::Claim(Napi::Env env) const {
@@ -128,8 +121,9 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     const tp_plan *plan = Claim(env);
     uint32_t label = 0;
     tp_batch batch = {GetView<float>(env, info[0], "x", plan->n_in).data, nullptr, nullptr, 1};
-    if (info[1].IsNumber()) {
-        label = GetU32(env, info[1], "label");
+    double number = 0;
+    if (napi_get_value_double(env, info[1], &number) == napi_ok) {
+        label = static_cast<uint32_t>(CheckInteger(env, number, "label", 0, kMaxU32));
         batch.label = &label;
     } else {
         batch.target = GetView<float>(env, info[1], "target", plan->n_out).data;
@@ -143,7 +137,7 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
         const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
         Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
     }
-    return env.Undefined();
+    return {}; // undefined
 }
 
 // mask(layer, rows: Uint8Array | null, bias): one byte a row, 0: it does not train; null: all train

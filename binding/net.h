@@ -3,9 +3,9 @@
 #ifndef TINYPROP_BINDING_NET_H
 #define TINYPROP_BINDING_NET_H
 
-#include <cstdlib>
 #include <memory>
 
+#include "memory.h"
 #include "pool.h"
 #include "train_thread.h"
 
@@ -47,11 +47,7 @@ class Net : public Napi::ObjectWrap<Net> {
     void Release(Napi::Env env);
 
     PlanData plan_;
-    struct Free {
-        void operator()(void *memory) const { std::free(memory); }
-    };
-    std::unique_ptr<void, Free> arena_; // null: closed
-    int64_t arena_bytes_ = 0;
+    Memory arena_; // none: closed
     tp_net net_ = {};
     Napi::FunctionReference trace_;
     std::unique_ptr<Pool> pool_; // null: one thread

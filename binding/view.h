@@ -52,10 +52,8 @@ template <> struct Typed<uint8_t> { static constexpr auto type = napi_uint8_arra
 constexpr size_t kAnyLength = SIZE_MAX;
 
 template <typename T> inline bool IsView(napi_env env, napi_value value, View<T> *view) {
-    bool typed = false;
     napi_typedarray_type type;
     void *data = nullptr;
-    if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed) return false;
     if (napi_get_typedarray_info(env, value, &type, &view->length, &data, nullptr, nullptr) != napi_ok) return false;
     view->data = static_cast<T *>(data);
     return type == Typed<T>::type;
@@ -73,16 +71,21 @@ inline View<T> GetView(Napi::Env env, napi_value value, const char *what, size_t
     return view;
 }
 
-inline double GetInteger(Napi::Env env, Napi::Value value, const char *what, double min, double max) {
-    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : min - 1;
+inline double CheckInteger(Napi::Env env, double number, const char *what, double min, double max) {
     if (!(number >= min && number <= max) || number != static_cast<double>(static_cast<int64_t>(number))) {
         ThrowArg(env, std::string(what) + ": expected an integer");
     }
     return number;
 }
 
+inline double GetInteger(Napi::Env env, Napi::Value value, const char *what, double min, double max) {
+    return CheckInteger(env, value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : min - 1, what, min, max);
+}
+
+constexpr double kMaxU32 = 4294967295.0;
+
 inline uint32_t GetU32(Napi::Env env, Napi::Value value, const char *what) {
-    return static_cast<uint32_t>(GetInteger(env, value, what, 0, 4294967295.0));
+    return static_cast<uint32_t>(GetInteger(env, value, what, 0, kMaxU32));
 }
 
 inline std::string GetText(Napi::Env env, Napi::Value value, const char *what) {

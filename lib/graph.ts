@@ -332,8 +332,12 @@ export function fromNative(model: NativeModel): ModelJson {
     }
     return out;
   });
-  const loss = jsName(listName('loss', model.loss) ?? '') as LossName;
-  return { format: 'tinyprop-model', version: 1, input: jsShape(model.input), loss, nodes };
+  return { format: 'tinyprop-model', version: 1, input: jsShape(model.input), loss: lossOf(model), nodes };
+}
+
+/** @internal */
+export function lossOf(model: NativeModel): LossName {
+  return jsName(listName('loss', model.loss) ?? '') as LossName;
 }
 
 /** Shortest decimal that is the same f32. */

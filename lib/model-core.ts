@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecall, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
 import { TinypropError } from './errors';
-import { fromNative, jsShape, planOf, toNative, type ModelJson } from './graph';
+import { fromNative, jsShape, lossOf, planOf, toNative, type ModelJson } from './graph';
 import { StepRecord } from './results';
 import type { TargetSpec, Targets } from './targets';
 
@@ -87,8 +87,12 @@ export class ModelCore {
   }
 
   static open(native: NativeModel, recipe: NativeRecipe | null, threads: number): NativeNet {
-    planOf(native, recipe); // for its error messages
-    return guard('model', () => new (addon().Net)(native, recipe, { threads }));
+    try {
+      return new (addon().Net)(native, recipe, { threads });
+    } catch (error) {
+      planOf(native, recipe); // says more of what is wrong with a model
+      throw translate(error, 'model');
+    }
   }
 
   get threads(): number {
@@ -132,7 +136,7 @@ export class ModelCore {
 
   get targetSpec(): TargetSpec {
     const { inputs, outputs } = this.plan;
-    return (this.specCache ??= { inputs, outputs, inputShape: jsShape(this.native.input), loss: this.json.loss });
+    return (this.specCache ??= { inputs, outputs, inputShape: jsShape(this.native.input), loss: lossOf(this.native) });
   }
 
   get closed(): boolean {
@@ -173,7 +177,9 @@ export class ModelCore {
     const net = ModelCore.open(native, recipe, this.threadCount);
     try {
       guard('model', () => net.init());
-      if (!this.fresh) {
+      if (!this.fresh && native === this.native) {
+        guard('model', () => net.copyParamsFrom(this.net)); // every fit comes this way: a file of the weights takes ten times as long
+      } else if (!this.fresh) {
         const flags = constant('blob', 'weights');
         const bytes = guard('model', () => this.net.save(flags, []));
         const initial = guard('model', () => net.tensors()).flatMap(({ name }, i) => (nodeOf(name) === anew ? [{ i, values: net.readTensor(i) }] : []));

@@ -36,55 +36,66 @@ export interface StepResult {
 /** Reads the stats record of a step; the buffer is reused from step to step. @internal */
 export class StepRecord {
   readonly bytes: Uint8Array;
-  private readonly view: DataView;
-  private readonly at: Record<string, number>;
-  private readonly layerAt: Record<string, number>;
+  private readonly words: Uint32Array;
+  private readonly floats: Float32Array;
+  // Places in words of 4 bytes, fields of their own: looked up by name they cost more than the call of the addon.
+  private readonly trained = place('stats', 'trained');
+  private readonly correct = place('stats', 'correct');
+  private readonly loss = place('stats', 'loss');
+  private readonly macsForward = place('stats', 'macsForward');
+  private readonly macsDw = place('stats', 'macsDw');
+  private readonly macsDx = place('stats', 'macsDx');
+  private readonly macsWorked = place('stats', 'macsWorked');
+  private readonly first = place('stats', 'layers');
+  private readonly distance = place('layerStats', 'bytes');
+  private readonly n = place('layerStats', 'n');
+  private readonly k = place('layerStats', 'k');
+  private readonly worked = place('layerStats', 'worked');
+  private readonly l1 = place('layerStats', 'l1');
 
   constructor(
     statsBytes: number,
     private readonly layers: number,
   ) {
     this.bytes = new Uint8Array(statsBytes);
-    this.view = new DataView(this.bytes.buffer);
-    const offsets = (group: string, names: string[]): Record<string, number> =>
-      Object.fromEntries(names.map((name) => [name, constant(group, name)]));
-    this.at = offsets('stats', ['trained', 'correct', 'loss', 'macsForward', 'macsDw', 'macsDx', 'macsWorked', 'layers']);
-    this.layerAt = offsets('layerStats', ['n', 'k', 'worked', 'l1', 'bytes']);
+    this.words = new Uint32Array(this.bytes.buffer);
+    this.floats = new Float32Array(this.bytes.buffer);
   }
 
+  /** The low word comes first. */
   private u64(at: number): number {
-    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 4294967296;
+    return (this.words[at] as number) + (this.words[at + 1] as number) * 4294967296;
   }
 
   /** The record as plain numbers, independent of the buffer. */
   read(): StepResult {
-    const { view, at, layerAt, layers } = this;
+    const { words, floats, layers, distance } = this;
     const k = new Array<number>(layers);
     const n = new Array<number>(layers);
     const worked = new Array<number>(layers);
     const l1 = new Array<number>(layers);
-    for (let layer = 0, base = at['layers'] as number; layer < layers; layer++, base += layerAt['bytes'] as number) {
-      n[layer] = view.getUint32(base + (layerAt['n'] as number), true);
-      k[layer] = view.getUint32(base + (layerAt['k'] as number), true);
-      worked[layer] = view.getUint32(base + (layerAt['worked'] as number), true);
-      l1[layer] = view.getFloat32(base + (layerAt['l1'] as number), true);
+    for (let layer = 0, at = this.first; layer < layers; layer++, at += distance) {
+      n[layer] = words[at + this.n] as number;
+      k[layer] = words[at + this.k] as number;
+      worked[layer] = words[at + this.worked] as number;
+      l1[layer] = floats[at + this.l1] as number;
     }
     return {
-      loss: view.getFloat32(at['loss'] as number, true),
-      trained: view.getUint32(at['trained'] as number, true) !== 0,
-      correct: view.getUint32(at['correct'] as number, true) !== 0,
+      loss: floats[this.loss] as number,
+      trained: words[this.trained] !== 0,
+      correct: words[this.correct] !== 0,
       k,
       n,
       worked,
       l1,
-      macs: {
-        forward: this.u64(at['macsForward'] as number),
-        dw: this.u64(at['macsDw'] as number),
-        dx: this.u64(at['macsDx'] as number),
-        worked: this.u64(at['macsWorked'] as number),
-      },
+      macs: { forward: this.u64(this.macsForward), dw: this.u64(this.macsDw), dx: this.u64(this.macsDx), worked: this.u64(this.macsWorked) },
     };
   }
+}
+
+/** Offset of a field of the record in words of 4 bytes. */
+function place(group: string, name: string): number {
+  return constant(group, name) / 4;
 }
 
 /** Sums over many samples of one weight layer. */
