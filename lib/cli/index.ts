@@ -267,7 +267,7 @@ function addFirmware(program: Command, register: Register): void {
     .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
     .option('--no-strings', 'leave the names of errors out of the image')
     .option('--int8-samples', 'samples reach the program as int8, a quarter of the RAM')
-    .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
+    .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers');
   flag.addDataFlags(make, false);
   flag.addPolicyFlags(flag.addOptimizerFlags(make));
   flag.addOutputFlags(make, false);
