@@ -265,6 +265,20 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
     }
 }
 
+/* Forward scratch of int8 convolutions costs nothing: it lies where no activation does at that time, or there is none. Only without
+ * `packing`, which has scratch for everything, and with one thread, since it is there once. */
+static void tp_plan_rooms(tp_plan *plan, bool *overflow) {
+    uint32_t most = tp_sum(plan->acts_bytes, plan->scratch_bytes, overflow);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        tp_plan_node *p = &plan->node[i];
+        tp_buffer want = {NULL, p->room, i, i};
+        p->room = 0;
+        if (want.bytes == 0 || want.bytes > most || plan->options.packing != 0 || plan->options.threads > 1) { continue; }
+        uint32_t at = tp_plan_fit(plan, &want, overflow);
+        if (at <= most - want.bytes) { p->room = plan->acts_at + at; }
+    }
+}
+
 static tp_status tp_plan_regions(tp_plan *plan) {
     bool overflow = false;
     uint32_t at = 0;
@@ -275,14 +289,15 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     }
     tp_plan_share(plan);
     tp_plan_place(plan, &overflow);
+    tp_plan_scratch(plan, &overflow);
     plan->acts_at = at;
+    if (TP_WITH(LAYER, conv2d_s8) || TP_WITH(LAYER, depthwise_conv2d_s8)) { tp_plan_rooms(plan, &overflow); }
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         if (p->act != TP_ACT_INPUT) { p->act = tp_sum(p->act, at, &overflow); }
         if (p->err != TP_NO_OFFSET) { p->err = tp_sum(p->err, at, &overflow); }
     }
     at = tp_sum(at, plan->acts_bytes, &overflow);
-    tp_plan_scratch(plan, &overflow);
     plan->scratch_at = at;
     plan->arena_bytes = tp_sum(at, plan->scratch_bytes, &overflow);
     return overflow ? TP_E_LIMIT : TP_OK;

@@ -258,8 +258,9 @@ typedef struct tp_plan_node {
     uint32_t dtype;                /* of the output: TP_F32 or TP_S8 */
     tp_quant xq[2], yq;            /* of inputs and output that are int8 */
     int32_t fixed[6];              /* constants of the int8 op, from those */
-    uint32_t flash;                /* 1: its parameters are in the blob, tp_tensor.offset bytes from its WGTS data on */
-    uint32_t folded;               /* 1: forward, the node before does its work */
+    uint16_t flash;                /* 1: its parameters are in the blob, tp_tensor.offset bytes from its WGTS data on */
+    uint16_t folded;               /* 1: forward, the node before does its work */
+    uint32_t room;                 /* forward scratch of an int8 convolution, where nothing else lies then; 0: none */
     uint32_t pad_top, pad_left;    /* resolved padding */
     uint32_t n_out;                /* elements of the output */
     uint32_t act;                  /* output of this node; TP_ACT_INPUT: a view of the sample */
