@@ -639,7 +639,7 @@ typedef enum tp_list {
 } tp_list;
 
 /* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. Rows that TP_CONFIG_HEADER leaves out
- * are not there. */
+ * are not there, nor kernels where one instruction set alone is compiled. */
 const char *tp_list_name(tp_list list, uint32_t index, int32_t *id);
 /* Wire id of a name; 0: no such row, or a list without ids (presets, kernels, instruction sets). */
 uint32_t tp_list_id(tp_list list, const char *name);
