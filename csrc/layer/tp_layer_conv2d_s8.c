@@ -38,13 +38,13 @@ static void tp_dwconv2d_s8_plan(tp_plan_node *p, const tp_plan_options *options,
 static void tp_conv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, 1);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
+    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
 }
 
 static void tp_dwconv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
+    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
 }
 
 static void tp_conv_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, uint32_t first, uint32_t rows, uint32_t groups) {

@@ -128,7 +128,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
     bool unscaled = (r->int8 & TP_INT8_UNSCALED) != 0;
     tp_rounding q = {r->seed, s->update, (uint32_t)(p - s->plan->node), row * ((p->row_len + 7u) / 8u), NULL, (r->int8 & TP_INT8_NEAREST) != 0};
     if (row == p->rows) {
-        int32_t *b = tp_tensor_s32(tp_home(s, p), &p->tensor[1]);
+        int32_t *b = tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]);
         tp_rng_block random = {{0}};
         for (uint32_t o = 0; o < p->rows; o++) {
             float unit = p->xq[0].scale * scale[o];
