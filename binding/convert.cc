@@ -182,6 +182,15 @@ PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe, const tp
     return plan;
 }
 
+CutCache ReadCutCache(Napi::Env env, Napi::Value value, const tp_plan &plan) {
+    if (value.IsUndefined()) return {};
+    Napi::Object cache = GetObject(env, value, "cut");
+    tp_cut cut;
+    Check(env, tp_plan_cut(&plan, &cut), "cut");
+    const View<uint8_t> known = GetView<uint8_t>(env, cache.Get("known"), "known");
+    return {GetView<uint8_t>(env, cache.Get("values"), "values", known.length * cut.bytes).data, known.data, known.length};
+}
+
 Napi::Object WritePlan(Napi::Env env, const tp_plan &plan) {
     Napi::Object out = WriteStruct(env, &plan, kPlan);
     out.Set("statsBytes", tp_stats_bytes(&plan));
@@ -197,6 +206,14 @@ Napi::Object WritePlan(Napi::Env env, const tp_plan &plan) {
         nodes.Set(i, row);
     }
     out.Set("nodes", nodes);
+    tp_cut cut;
+    if (tp_plan_cut(&plan, &cut) == TP_OK) {
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("node", plan.node[cut.node].node.name);
+        row.Set("bytes", cut.bytes);
+        row.Set("macs", static_cast<double>(cut.macs));
+        out.Set("cut", row);
+    }
     return out;
 }
 

@@ -165,7 +165,7 @@ static Napi::Value WriteLog(Napi::Env env, const std::vector<uint8_t> &log) {
 }
 
 // run(kind, x, labels | targets | null, order, from, to, keepOutputs, record?, recall?: {visits?: Uint8Array, losses?: Float32Array,
-// passed?: number}): the samples order[from .. to), in that order
+// passed?: number, cut?: {values: Uint8Array, known: Uint8Array}}): the samples order[from .. to), in that order
 void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
     Napi::Env env = info.Env();
     const tp_plan *plan = Claim(env);
@@ -191,8 +191,10 @@ void Net::ReadJob(const Napi::CallbackInfo &info, Job *job) const {
     job->keep_outputs = info[6].ToBoolean();
     job->log_flags = info[7].IsUndefined() ? 0 : GetU32(env, info[7], "record");
     if (job->log_flags > TP_LOG_SAMPLES) ThrowArg(env, "record: unknown");
-    if (job->kind != Job::kTrain || info[8].IsUndefined()) return;
+    if ((job->kind != Job::kTrain && job->kind != Job::kEvaluate) || info[8].IsUndefined()) return;
     Napi::Object recall = GetObject(env, info[8], "recall");
+    job->cache = ReadCutCache(env, recall.Get("cut"), *plan);
+    if (job->kind != Job::kTrain) return;
     const Napi::Value visits = recall.Get("visits"), losses = recall.Get("losses"), passed = recall.Get("passed");
     if (!visits.IsUndefined()) job->visits = GetView<uint8_t>(env, visits, "visits", n).data;
     if (!losses.IsUndefined()) job->losses = GetView<float>(env, losses, "losses", n).data;
@@ -230,10 +232,11 @@ Napi::Value Net::RunNow(const Napi::CallbackInfo &info) {
     return WriteResult(info.Env(), job);
 }
 
-// {done, code, node, totals, outputs, log}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
+// {done, computed, code, node, totals, outputs, log}; totals: the fields of tp_totals in order, then Job::kLayerSums a layer
 Napi::Object Net::WriteResult(Napi::Env env, const Job &job) const {
     Napi::Object out = Napi::Object::New(env);
     out.Set("done", job.done);
+    out.Set("computed", job.computed);
     out.Set("code",
             job.status == TP_OK ? env.Null() : Napi::String::New(env, StatusCode(job.status)).As<Napi::Value>());
     if (job.status == TP_E_DELTA && job.error_node < PlanOf(plan_)->n_nodes) {

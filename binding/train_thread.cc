@@ -56,6 +56,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     const bool gather = size > 1;
     Lines xs(gather ? size * n_in : 0), targets(gather && target != nullptr ? size * n_out : 0);
     std::vector<uint32_t> labels(size), rows(size + 1);
+    std::vector<uint8_t> frozen;
     std::vector<uint64_t> record(tp_stats_bytes(plan) / 8 + 1);
     tp_stats *stats = reinterpret_cast<tp_stats *>(record.data());
     layers.assign(plan->n_layers * kLayerSums, 0.0);
@@ -82,7 +83,8 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
         const float *one = target == nullptr || n == 0 ? nullptr : target + at[0] * n_out;
         const tp_batch batch = {gather || n == 0 ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
                                 gather && target != nullptr ? targets.data() : one, n};
-        status = kind == kTrain ? Train(net, batch, at, seen - n + unseen, stats) : Step(net, batch, stats);
+        const void *cut = Cut(net, batch, at, &frozen);
+        status = kind == kTrain ? Train(net, batch, cut, at, seen - n + unseen, stats) : Step(net, batch, cut, stats);
         if (status != TP_OK) {
             error_node = net->error_node;
             if (kind != kTrain) FindFailure(net, batch, stats);
@@ -93,6 +95,34 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
     }
 }
 
+// Outputs of the frozen part for the samples of a batch, gathered in `to`; null: the step computes them.
+const void *Job::Cut(tp_net *net, const tp_batch &batch, const uint32_t *rows, std::vector<uint8_t> *to) {
+    tp_cut cut;
+    if (cache.values == nullptr || batch.n == 0 || tp_plan_cut(net->plan, &cut) != TP_OK) return nullptr;
+    const size_t bytes = cut.bytes, n_in = net->plan->n_in;
+    const auto known = [&](uint32_t i) { return rows[i] < cache.samples && cache.known[rows[i]] != 0; };
+    if (batch.n == 1 && known(0)) return cache.values + rows[0] * bytes;
+    to->resize(batch.n * bytes);
+    for (uint32_t i = 0, end; i < batch.n; i = end) {
+        uint8_t *at = to->data() + i * bytes;
+        end = i + 1;
+        if (known(i)) {
+            std::memcpy(at, cache.values + rows[i] * bytes, bytes);
+            continue;
+        }
+        while (end < batch.n && !known(end)) end++;
+        // What is wrong with a sample, the step says.
+        if (tp_net_forward_cut(net, static_cast<const float *>(batch.x) + i * n_in, end - i, at) != TP_OK) return nullptr;
+        computed += end - i;
+        for (; i < end; i++, at += bytes) {
+            if (rows[i] >= cache.samples) continue;
+            std::memcpy(cache.values + rows[i] * bytes, at, bytes);
+            cache.known[rows[i]] = 1;
+        }
+    }
+    return to->data();
+}
+
 // Which of the samples it is: nothing was learnt, so they can be asked one by one.
 void Job::FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats) {
     const size_t n_in = net->plan->n_in, n_out = net->plan->n_out;
@@ -101,15 +131,21 @@ void Job::FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats) {
         const tp_batch one = {static_cast<const float *>(batch.x) + i * n_in,
                               batch.label == nullptr ? nullptr : batch.label + i,
                               batch.target == nullptr ? nullptr : batch.target + i * n_out, 1};
-        if (Step(net, one, stats) != TP_OK) return;
+        if (Step(net, one, nullptr, stats) != TP_OK) return;
     }
     status = failure;
 }
 
-tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
+tp_status Job::Step(tp_net *net, const tp_batch &batch, const void *cut, tp_stats *stats) {
     const uint32_t n_out = net->plan->n_out;
     float *out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
-    if (kind == kEvaluate) return tp_eval_step(net, &batch, out, stats);
+    if (kind == kEvaluate) {
+        tp_recall recall = {nullptr, nullptr, 0, cut};
+        net->recall = &recall;
+        const tp_status evaluated = tp_eval_step(net, &batch, out, stats);
+        net->recall = nullptr;
+        return evaluated;
+    }
     if (out == nullptr) return TP_OK; // nobody wants to know
     const tp_status forward = tp_net_forward_batch(net, batch.x, batch.n, out);
     for (uint32_t i = 0; i < batch.n && forward == TP_OK && kind == kPredict; i++) {
@@ -119,11 +155,11 @@ tp_status Job::Step(tp_net *net, const tp_batch &batch, tp_stats *stats) {
 }
 
 // One step, with what is known of its samples; `unseen` more of the batch are not in it.
-tp_status Job::Train(tp_net *net, const tp_batch &batch, const uint32_t *rows, uint32_t unseen, tp_stats *stats) {
+tp_status Job::Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_stats *stats) {
     std::vector<float> loss(losses == nullptr ? 0 : batch.n);
     std::vector<uint8_t> trained(visits == nullptr ? 0 : batch.n);
     for (size_t i = 0; i < loss.size(); i++) loss[i] = losses[rows[i]];
-    tp_recall recall = {loss.empty() ? nullptr : loss.data(), trained.empty() ? nullptr : trained.data(), unseen};
+    tp_recall recall = {loss.empty() ? nullptr : loss.data(), trained.empty() ? nullptr : trained.data(), unseen, cut};
     net->recall = &recall;
     status = tp_train_step(net, &batch, stats);
     if (log_flags != 0) Record(net, batch, rows, stats);

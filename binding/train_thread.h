@@ -28,12 +28,14 @@ struct Job {
     uint8_t *visits;    // training: a byte a sample (tp_revisit_due); or null
     float *losses;      // training: the last loss of every sample; or null
     uint32_t passed;    // training, one batch: samples that are not in it
+    CutCache cache;     // training, evaluation
 
     std::vector<uint8_t> log;   // a record for every step
     std::vector<float> outputs; // evaluate, forward: raw outputs; predict: probabilities
     tp_totals totals;
     std::vector<double> layers; // kLayerSums numbers a weight layer
     uint32_t done;              // samples
+    uint32_t computed;          // frozen parts, for the cache and where it has no room
     tp_status status;
     uint32_t error_node;
     static constexpr size_t kLayerSums = 6; // n, k, worked, l1, macs_dw, macs_dx
@@ -44,8 +46,9 @@ struct Job {
 
   private:
     void Loop(tp_net *net, const std::atomic<bool> &stop);
-    tp_status Step(tp_net *net, const tp_batch &batch, tp_stats *stats);
-    tp_status Train(tp_net *net, const tp_batch &batch, const uint32_t *rows, uint32_t unseen, tp_stats *stats);
+    tp_status Step(tp_net *net, const tp_batch &batch, const void *cut, tp_stats *stats);
+    tp_status Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_stats *stats);
+    const void *Cut(tp_net *net, const tp_batch &batch, const uint32_t *rows, std::vector<uint8_t> *to);
     void FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void Add(const tp_plan *plan, const tp_stats *stats);
     void Record(const tp_net *net, const tp_batch &batch, const uint32_t *rows, const tp_stats *stats);

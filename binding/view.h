@@ -135,6 +135,14 @@ tp_recipe ReadRecipe(Napi::Env env, Napi::Value value);
 Napi::Object WriteRecipe(Napi::Env env, const tp_recipe &recipe);
 // recipe null: inference only; options null: the smallest arena
 PlanData MakePlan(Napi::Env env, Napi::Value model, Napi::Value recipe, const tp_plan_options *options = nullptr);
+// Outputs of the frozen part of the model (tp_recall.cut) of the first samples: computed at the first visit, then remembered.
+struct CutCache {
+    uint8_t *values; // tp_cut.bytes a sample; null: no cache
+    uint8_t *known;  // 1: they are there
+    size_t samples;
+};
+
+CutCache ReadCutCache(Napi::Env env, Napi::Value value, const tp_plan &plan); // undefined: none
 Napi::Object WritePlan(Napi::Env env, const tp_plan &plan);
 const tp_kernels *ChooseKernels(Napi::Env env, Napi::Value name); // undefined: the environment's TP_ISA, or the best
 

@@ -113,12 +113,16 @@ export interface NativePlan {
   theta: number;
   statsBytes: number;
   nodes: NativePlanNode[];
+  /** Where the frozen part ends: its last node, bytes and multiply-accumulates of a sample; undefined: nothing to remember. */
+  cut?: { node: string; bytes: number; macs: number };
 }
 
 /** What a job leaves; `totals` is decoded by {@link Totals}. @internal */
 export interface NativeResult {
   /** Samples done. */
   done: number;
+  /** Frozen parts computed, for the cache and where it has no room; 0 without one. */
+  computed: number;
   /** Why it ended early: the code of the step that failed. */
   code: string | null;
   /** The node at fault, if one is. */
@@ -160,6 +164,8 @@ export interface NativeRecall {
   losses?: Float32Array | undefined;
   /** Samples of the only batch that are not in it: replay. */
   passed?: number;
+  /** What the frozen part gives for the first samples: `cut.bytes` a sample, and a byte each that says whether they are there. */
+  cut?: { values: Uint8Array; known: Uint8Array } | undefined;
 }
 
 type Targets = Uint32Array | Float32Array | null;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ActivationCache } from './activation-cache';
 import { constant, isErrorCode, type NativeNet } from './addon';
 import type { Dataset } from './data/dataset';
 import { errorCodes, TinypropError } from './errors';
@@ -22,6 +23,7 @@ async function evaluateOn(
   data: Dataset,
   y: Targets,
   signal: AbortSignal | undefined,
+  cache: ActivationCache | null,
 ): Promise<Evaluation> {
   const { outputs, macsForward } = core.plan;
   const { loss } = core.targetSpec;
@@ -37,7 +39,7 @@ async function evaluateOn(
     if (signal?.aborted) throw new TinypropError('ERR_TINYPROP_ABORTED', 'evaluate: aborted', {}, signal.reason);
     const to = Math.min(data.n, from + chunk.size);
     const started = performance.now();
-    const result = await runJob(net, { kind: 'evaluate', x: data.x, y, order, from, to, keep: confusion !== undefined });
+    const result = await runJob(net, { kind: 'evaluate', x: data.x, y, order, from, to, keep: confusion !== undefined, recall: cache === null ? undefined : { cut: cache.cut } });
     chunk.measured(to - from, performance.now() - started);
     core.use();
     if (result.code !== null) {
@@ -53,13 +55,13 @@ async function evaluateOn(
   return confusion === undefined ? summary : { ...summary, confusion };
 }
 
-/** Evaluates a copy of the present weights. @internal */
-export async function evaluateModel(core: ModelCore, data: Dataset, signal: AbortSignal | undefined): Promise<Evaluation> {
+/** Evaluates a copy of the present weights; `cache`: of these data and this model. @internal */
+export async function evaluateModel(core: ModelCore, data: Dataset, signal: AbortSignal | undefined, cache: ActivationCache | null = null): Promise<Evaluation> {
   core.use();
   const y = targetsOf(data, core.targetSpec);
   const net = await core.snapshot();
   try {
-    return await evaluateOn(net, core, data, y, signal);
+    return await evaluateOn(net, core, data, y, signal, cache);
   } finally {
     net.close();
   }

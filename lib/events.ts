@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { CacheUse } from './activation-cache';
 import type { Totals } from './results';
 
 /** Comes after every chunk of about 50 ms. Sums are those of the epoch so far. */
@@ -115,6 +116,8 @@ export interface FitResult {
   readonly history: EpochEvent[];
   /** Every warning of this call. */
   readonly warnings: WarningEvent[];
+  /** What was remembered of the frozen part of the model; null: nothing, every pass began with the samples. */
+  readonly cache: CacheUse | null;
   /** Samples, work and rows, summed over this call. */
   readonly totals: Totals;
 }

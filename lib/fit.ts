@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ActivationCache, type CacheUse } from './activation-cache';
 import { addon, constant, guard, isErrorCode, type NativeRecipe, type NativeResult } from './addon';
 import { ChunkSize } from './chunk';
 import { Augmenter, type AugmentOptions } from './data/augment';
@@ -28,6 +29,8 @@ export interface FitJob {
   evaluateEvery: 'epoch' | 'end' | 'never';
   signal: AbortSignal | undefined;
   augment: AugmentOptions | undefined;
+  /** Memory for activations of the frozen part; 0: none. */
+  cacheBytes: number;
   /** File of the log. */
   record: string | undefined;
   /** Writes a checkpoint; called between chunks. */
@@ -46,6 +49,9 @@ export class Fit {
   private readonly watchdog: Watchdog;
   private readonly recall: Recall;
   private readonly masker: Masker;
+  /** Of training and test samples; null: nothing to remember. */
+  private readonly cache: ActivationCache | null;
+  private readonly testCache: ActivationCache | null;
   private readonly history: EpochEvent[] = [];
   private readonly warnings: WarningEvent[] = [];
   private msPerSample = 0;
@@ -75,6 +81,9 @@ export class Fit {
     const { plan } = core;
     this.totals = new Totals(plan.layers);
     this.chunk = new ChunkSize(batch, plan.macsForward + plan.macsBackward, job.chunkMs);
+    this.cache = this.remember(train.n, job.cacheBytes);
+    const left = job.cacheBytes - (this.cache?.bytes ?? 0);
+    this.testCache = test !== undefined && job.evaluateEvery === 'epoch' ? this.remember(test.n, left) : null;
     const { loss, majority } = constantLoss(this.y, core.targetSpec);
     const notALayer = constant('node', 'notALayer');
     // Under masks layers that train nothing get no error: they are not dead.
@@ -107,6 +116,14 @@ export class Fit {
         found: n,
       });
     }
+  }
+
+  /** A cache for samples that are visited more than once and the same each time. */
+  private remember(n: number, limit: number): ActivationCache | null {
+    const { core, job } = this;
+    const { batches } = guard('fit', () => core.net.progress());
+    const visits = job.epochs - Math.floor(batches / this.batchesPerEpoch);
+    return visits < 2 || job.augment !== undefined ? null : ActivationCache.of(core.plan, n, limit);
   }
 
   private warn(event: WarningEvent): void {
@@ -181,6 +198,7 @@ export class Fit {
       const started = performance.now();
       const request = this.request(order, at, to, epoch);
       const result = await core.run(request);
+      if (this.cache !== null) this.cache.computed += result.computed;
       if (this.augmenter !== null) this.recall.take(request.recall, order.subarray(at, to));
       const took = performance.now() - started;
       core.use();
@@ -211,7 +229,7 @@ export class Fit {
   private request(order: Uint32Array, from: number, to: number, epoch: number): JobRequest {
     const { x } = this.job.train;
     const { y, augmenter, record } = this;
-    if (augmenter === null) return { kind: 'train', x, y, order, from, to, record, recall: this.recall.all() };
+    if (augmenter === null) return { kind: 'train', x, y, order, from, to, record, recall: { ...this.recall.all(), cut: this.cache?.cut } };
     const { inputs, outputs } = this.core.plan;
     const n = to - from;
     const width = y instanceof Uint32Array ? 1 : outputs;
@@ -276,7 +294,7 @@ export class Fit {
     const { core, job } = this;
     if (job.test === undefined || this.aborted) return null;
     try {
-      const evaluation = await evaluateModel(core, job.test, job.signal);
+      const evaluation = await evaluateModel(core, job.test, job.signal, this.testCache);
       this.last = { loss: evaluation.loss, accuracy: evaluation.accuracy };
       return evaluation;
     } catch (error) {
@@ -303,8 +321,18 @@ export class Fit {
       aborted: this.aborted && !complete,
       history: this.history,
       warnings: this.warnings,
+      cache: this.cacheUse(),
       totals,
     };
+  }
+
+  private cacheUse(): CacheUse | null {
+    const { cache, totals } = this;
+    const { cut } = this.core.plan;
+    if (cache === null || cut === undefined) return null;
+    const macsSaved = (totals.samples - cache.computed) * cut.macs;
+    const share = totals.macsForward === 0 ? 0 : macsSaved / totals.macsForward;
+    return { node: cut.node, bytes: cache.bytes + (this.testCache?.bytes ?? 0), macsSaved, share };
   }
 
   private stepError(result: NativeResult, order: Uint32Array, at: number, epoch: number): TinypropError {

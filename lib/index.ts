@@ -5,7 +5,7 @@ export { GraphBuilder, type TensorRef } from './builder';
 export { Model, type LossName, type ModelJson, type NodeJson, type SaveOptions, type TensorData, type TensorInfo } from './model';
 export type { ImportOptions } from './import';
 export type { LearnOptions, LearnSummary, StreamSample } from './learn';
-export type { PlanNode, PlanRam, PlanReport, ProgramRam, StoreOptions, StorePlan } from './plan';
+export type { PlanCut, PlanNode, PlanRam, PlanReport, ProgramRam, StoreOptions, StorePlan } from './plan';
 export { TensorBoardWriter } from './tensorboard';
 export { Prediction, Totals, type Evaluation, type LayerTotals, type StepMacs, type StepResult } from './results';
 export {
@@ -93,6 +93,7 @@ export {
   type WarningCode,
   type WarningEvent,
 } from './trainer';
+export type { CacheUse } from './activation-cache';
 export { replay, type ReplayDifference, type ReplayOptions, type ReplayResult } from './replay';
 export { loadModel, type LoadModelOptions } from './load';
 export { mobilenetV2, type MobilenetV2Options } from './mobilenet';

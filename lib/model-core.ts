@@ -16,7 +16,7 @@ export interface JobRequest {
   keep?: boolean;
   /** Training: what a log holds of the samples (`logFlags`); 0 or none: no log. */
   record?: number;
-  /** Training: what is known of the samples. */
+  /** Training: what is known of the samples; evaluation: `cut` alone. */
   recall?: NativeRecall | undefined;
 }
 

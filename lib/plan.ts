@@ -127,6 +127,16 @@ export interface ProgramRam {
   readonly total: number;
 }
 
+/** The end of the frozen lower part: what its last node gives for a sample may be kept (`cacheBytes` of a fit, `tp_recall.cut` on a device). */
+export interface PlanCut {
+  /** That node; all that lies higher reads nothing else from below. */
+  readonly node: string;
+  /** Bytes of its output for one sample. */
+  readonly bytes: number;
+  /** Multiply-accumulates of the forward pass that they stand for. */
+  readonly macs: number;
+}
+
 /** What a model needs, exact: the core's own plan, valid on every target. */
 export interface PlanReport {
   /** RAM for inference alone. */
@@ -147,6 +157,8 @@ export interface PlanReport {
   readonly macsForward: number;
   /** Multiply-accumulates of the backward pass of one sample, dense training. */
   readonly macsBackward: number;
+  /** Where the frozen lower part ends; absent if there is no such part. */
+  readonly cut?: PlanCut;
   /** Every node, in topological order. */
   readonly nodes: PlanNode[];
 }
@@ -255,6 +267,7 @@ export function planReport(inference: NativePlan, training: NativePlan | null, i
     parameters: inference.parameters,
     macsForward: inference.macsForward,
     macsBackward: detailed.macsBackward,
+    ...(detailed.cut === undefined ? {} : { cut: detailed.cut }),
     nodes: detailed.nodes.map((node) => ({
       name: node.name,
       op: jsName(listName('layer', node.op) ?? String(node.op)),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { defaultCacheBytes } from './activation-cache';
 import type { AugmentOptions } from './data/augment';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
@@ -25,6 +26,13 @@ export interface FitOptions {
   signal?: AbortSignal;
   /** Seeded changes of the samples; the same for the same recipe, whatever the chunks. */
   augment?: AugmentOptions;
+  /**
+   * Bytes at most for what the frozen lower part of the model (`Model.freeze`) gives for the samples, training samples first, then test samples that are
+   * evaluated at every epoch; default 268435456 (256 MiB), 0: none. It is computed at a sample's first visit; from then on steps and evaluations
+   * begin behind it. Samples that have no room are computed as ever, all with `augment` and in a run of one epoch. No influence on results, nor on
+   * the efforts, which count what the method does: what was saved is in {@link FitResult.cache}.
+   */
+  cacheBytes?: number;
   /** Wanted duration of a chunk, the distance of progress events, in ms; default 50. No influence on results. */
   chunkMs?: number;
   /** When to evaluate the test data; default `epoch`. */
@@ -113,10 +121,13 @@ export class Trainer {
 
   private job(data: FitData, options: FitOptions): FitJob {
     const epochs = options.epochs ?? this.recipe.epochs;
-    const { checkpoint, chunkMs = 50 } = options;
+    const { checkpoint, chunkMs = 50, cacheBytes = defaultCacheBytes } = options;
     positive('epochs', epochs, Number.isInteger(epochs));
     positive('chunkMs', chunkMs, true);
     positive('checkpoint.every', checkpoint?.every ?? 1, Number.isInteger(checkpoint?.every ?? 1));
+    if (!(Number.isInteger(cacheBytes) && cacheBytes >= 0)) {
+      throw new TinypropError('ERR_TINYPROP_ARG', `fit: cacheBytes: expected an integer of at least 0, found ${String(cacheBytes)}`, { cacheBytes });
+    }
     return {
       core: this.model.core,
       recipe: this.recipe,
@@ -128,6 +139,7 @@ export class Trainer {
       evaluateEvery: options.evaluateEvery ?? 'epoch',
       signal: options.signal,
       augment: options.augment,
+      cacheBytes,
       record: options.record,
       checkpoint: checkpoint && { every: checkpoint.every ?? 1, save: () => this.model.save(checkpoint.path, { state: true }) },
     };

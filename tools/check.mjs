@@ -12,7 +12,7 @@ const generated = /^(dist|build|prebuilds|node_modules|coverage|docs\/api)\/|\.(
 const code = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake)$|(^|\/)CMakeLists\.txt$/;
 const textual = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake|md|json|txt|py|sh|yml)$|^\.ci\/run$/;
 // The one public header stays one file, and so does the table of kernel cases.
-const maxLines = (path) => (path === 'csrc/include/tinyprop.h' || path === 'test/csrc/kernel/tp_kernel_test.c' ? 660 : 450);
+const maxLines = (path) => (path === 'csrc/include/tinyprop.h' ? 700 : path === 'test/csrc/kernel/tp_kernel_test.c' ? 660 : 450);
 const words = [
   [/\b(TO[D]O|FIX[M]E|X[X]X)\b/, 'a note to finish later: finish it or open an issue'],
   [/(^|[\s'"`(=])\/(work|home|root|farm)\//, 'a path of one machine'],

@@ -141,10 +141,23 @@ static TP_NOINLINE bool tp_step_samples(tp_step *s, tp_work *work, uint32_t time
     return true;
 }
 
-/* Node after node, not sample after sample: activations that are dead share their memory with others. false: the slice has
+/* What the caller knows of the samples of a step: outputs of the cut; or NULL. */
+static const uint8_t *tp_step_cut(const tp_step *s) {
+    return TP_WITH(PART, cut) && s->batch.n > 0 && s->net->recall != NULL ? (const uint8_t *)s->net->recall->cut : NULL;
+}
+
+/* Puts them where the forward pass would have left them: it goes on behind. */
+static void tp_forward_from(tp_step *s, const uint8_t *from) {
+    tp_cut cut;
+    (void)tp_plan_cut(s->plan, &cut);
+    TP_MEMCPY(s->arena + s->plan->node[cut.node].act, from + (size_t)s->at * cut.bytes, (size_t)s->n * cut.bytes);
+    s->node = cut.node + 1u;
+}
+
+/* Node after node, up to `end`, not sample after sample: activations that are dead share their memory with others. false: the slice has
  * ended before the pass. */
-static bool tp_forward(tp_step *s) {
-    for (; s->node < s->plan->n_nodes; s->node++) {
+static bool tp_forward_to(tp_step *s, uint32_t end) {
+    for (; s->node < end; s->node++) {
         const tp_plan_node *p = &s->plan->node[s->node];
         if (p->act == TP_ACT_INPUT || p->folded != 0) { continue; } /* a view of the sample; done by the node before */
         tp_pass a;
@@ -154,6 +167,12 @@ static bool tp_forward(tp_step *s) {
     }
     s->node = 0;
     return true;
+}
+
+static bool tp_forward(tp_step *s) {
+    const uint8_t *from = tp_step_cut(s);
+    if (from != NULL && s->node == 0) { tp_forward_from(s, from); }
+    return tp_forward_to(s, s->plan->n_nodes);
 }
 
 static void tp_step_open(tp_step *s, const tp_net *net) {
@@ -204,6 +223,32 @@ tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *ou
     if (x == NULL || out == NULL) { return TP_E_ARG; }
     tp_control control = tp_net_enter(net);
     tp_status status = tp_forward_samples(net, (const uint8_t *)x, n, out);
+    tp_control_leave(control);
+    return status;
+}
+
+static TP_NOINLINE tp_status tp_forward_samples_cut(tp_net *net, const uint8_t *x, uint32_t n, uint8_t *out) {
+    tp_cut cut;
+    tp_step *s = &net->step;
+    tp_status status = tp_plan_cut(net->plan, &cut);
+    if (status == TP_OK) { status = tp_forward_check(net, x, n); }
+    tp_step_open(s, net);
+    for (uint32_t at = 0; at < n && status == TP_OK; at += s->n) {
+        s->x = x + (size_t)at * tp_input_bytes(net->plan);
+        s->n = tp_min_u32(net->plan->options.samples, n - at);
+        (void)tp_forward_to(s, cut.node + 1u);
+        TP_MEMCPY(out + (size_t)at * cut.bytes, tp_step_act(s, (int32_t)cut.node), (size_t)s->n * cut.bytes);
+    }
+    return status;
+}
+
+tp_status tp_net_forward_cut(tp_net *net, const void *x, uint32_t n, void *out) {
+    tp_status idle = tp_net_idle(net);
+    if (idle != TP_OK) { return idle; }
+    if (x == NULL || out == NULL) { return TP_E_ARG; }
+    if (!TP_WITH(PART, cut)) { return TP_E_ABSENT; }
+    tp_control control = tp_net_enter(net);
+    tp_status status = tp_forward_samples_cut(net, (const uint8_t *)x, n, (uint8_t *)out);
     tp_control_leave(control);
     return status;
 }

@@ -117,7 +117,7 @@ tp_status tp_log_begin(tp_log *log, const tp_net *net) {
 tp_status tp_log_step(tp_log *log, const tp_net *net, const tp_batch *batch, const uint32_t *index, const tp_stats *stats, tp_status result) {
     tp_status status = tp_net_idle(net);
     if (status != TP_OK) { return status; }
-    if (!tp_log_ready(log) || batch == NULL || (log->flags == TP_LOG_INDEX && index == NULL)) { return TP_E_ARG; }
+    if (!tp_log_ready(log) || batch == NULL || (log->flags == TP_LOG_INDEX ? index == NULL : batch->x == NULL && batch->n > 0)) { return TP_E_ARG; }
     if (result != TP_OK && result != TP_E_LOSS && result != TP_E_DELTA) { return TP_OK; }
     const tp_plan *plan = net->plan;
     bool labels = tp_loss_find(plan->loss)->labels, inside = log->flags == TP_LOG_SAMPLES;

@@ -10,7 +10,7 @@ static bool tp_net_has_rows(const tp_plan *plan) {
     bool rows = tp_loss_find(plan->loss) != NULL;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         const tp_plan_node *p = &plan->node[i];
-        rows = rows && tp_layer_find(p->node.op) != NULL && (TP_WITH(MODE, bias_only) || p->trainable != TP_TRAINS_BIAS);
+        rows = rows && tp_layer_find(p->node.op) != NULL && (TP_WITH(PART, bias_only) || p->trainable != TP_TRAINS_BIAS);
     }
     if (plan->training == 0) { return rows; }
     return rows && tp_policy_find(plan->recipe.policy) != NULL && tp_optim_find(plan->recipe.optimizer) != NULL;

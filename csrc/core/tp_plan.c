@@ -89,7 +89,7 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     if (p->n_out == 0) { return TP_E_SHAPE; }
     if (ops->plan != NULL) { ops->plan(p, &plan->options, &overflow); }
     if ((p->node.flags & TP_FLAG_BIAS_TRAINS) != 0) {
-        if (!TP_WITH(MODE, bias_only)) { return TP_E_ABSENT; }
+        if (!TP_WITH(PART, bias_only)) { return TP_E_ABSENT; }
         if ((ops->flags & TP_LAYER_WEIGHTS) == 0 || p->n_tensors < 2) { return TP_E_MODEL; }
     }
     p->layer = TP_NO_OFFSET;
@@ -101,17 +101,20 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     return overflow ? TP_E_LIMIT : TP_OK;
 }
 
+/* TP_TRAINS_*; 0: nothing. */
+static uint32_t tp_plan_trains(const tp_plan_node *p) {
+    if (p->rows == 0) { return 0; }
+    if ((p->node.flags & TP_FLAG_FROZEN) == 0) { return TP_TRAINS_ALL; }
+    return TP_WITH(PART, bias_only) && (p->node.flags & TP_FLAG_BIAS_TRAINS) != 0 ? (uint32_t)TP_TRAINS_BIAS : 0u;
+}
+
 /* Which nodes the backward pass visits, and which errors they must produce. */
 static void tp_plan_backward(tp_plan *plan) {
     plan->first_trainable = plan->n_nodes;
     for (uint32_t i = 0; i < plan->n_nodes && plan->training != 0; i++) {
         tp_plan_node *p = &plan->node[i];
-        p->trainable = p->rows > 0 && (p->node.flags & TP_FLAG_FROZEN) == 0 ? (uint32_t)TP_TRAINS_ALL : 0u;
-        p->backward = p->trainable;
-        if (TP_WITH(MODE, bias_only) && p->trainable == 0 && (p->node.flags & TP_FLAG_BIAS_TRAINS) != 0) {
-            p->trainable = TP_TRAINS_BIAS;
-            p->backward = 1;
-        }
+        p->trainable = tp_plan_trains(p);
+        p->backward = p->trainable != 0 ? 1u : 0u;
         for (uint32_t slot = 0; slot < 2; slot++) {
             int32_t in = p->node.in[slot];
             p->needs_dx[slot] = in >= 0 && plan->node[in].backward != 0 ? 1u : 0u;
@@ -242,4 +245,22 @@ tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, cons
 tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *plan, uint32_t bytes, uint32_t *where) {
     static const tp_plan_options smallest = {1, 1, 0, 0};
     return tp_plan_make_with(model, recipe, &smallest, plan, bytes, where);
+}
+
+/* By what the nodes say of themselves, so that a plan for inference has the same cut. */
+tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut) {
+    if (plan == NULL || cut == NULL) { return TP_E_ARG; }
+    if (!TP_WITH(PART, cut)) { return TP_E_ABSENT; }
+    uint32_t same = 0, i = plan->n_nodes;
+    while (same < plan->n_nodes && tp_plan_trains(&plan->node[same]) == 0 && (tp_layer_find(plan->node[same].node.op)->flags & TP_LAYER_RANDOM) == 0) { same++; }
+    for (int32_t lowest = (int32_t)i - 1; i-- > 0;) { /* that the nodes behind i read; the loss reads the last */
+        if (i < same && lowest >= (int32_t)i) { break; }
+        const tp_node *node = &plan->node[i].node;
+        int32_t in = node->in[1] != TP_NONE && node->in[1] < node->in[0] ? node->in[1] : node->in[0];
+        lowest = in < lowest ? in : lowest;
+    }
+    if (i >= plan->n_nodes) { return TP_E_MODEL; }
+    *cut = (tp_cut){i, plan->node[i].n_out * tp_dtype_bytes(plan->node[i].dtype), 0};
+    for (uint32_t j = 0; j <= i; j++) { cut->macs += plan->node[j].macs_forward; }
+    return cut->macs > 0 ? TP_OK : TP_E_MODEL;
 }

@@ -170,7 +170,7 @@ static void tp_plan_parameters(tp_plan *plan, uint32_t *at, bool *overflow) {
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         p->flash = plan->options.flash != 0 && p->trainable == 0 && p->n_tensors > 0 ? 1u : 0u;
-        if (TP_WITH(MODE, bias_only) && plan->options.flash != 0 && p->trainable == TP_TRAINS_BIAS) { p->flash = 2u; }
+        if (TP_WITH(PART, bias_only) && plan->options.flash != 0 && p->trainable == TP_TRAINS_BIAS) { p->flash = 2u; }
         for (uint32_t t = 0; t < p->n_tensors; t++) {
             bool in_flash = tp_in_flash(p, t);
             p->tensor[t].offset = in_flash ? in_blob : *at;

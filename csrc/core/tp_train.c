@@ -3,14 +3,37 @@
 #include "tp_base.h"
 #include "tp_state.h"
 
+/* Sample i of a batch; NULL: what stands for the samples is their cut. */
+static const uint8_t *tp_batch_x(const tp_plan *plan, const tp_batch *b, uint32_t i) {
+    if (TP_WITH(PART, cut) && b->x == NULL) { return NULL; }
+    return (const uint8_t *)b->x + (size_t)i * tp_input_bytes(plan);
+}
+
+/* The outputs of the cut that the caller gives: may it, and are they numbers? *alone: they stand for the samples. */
+static TP_COLD tp_status tp_batch_check_cut(const tp_net *net, const tp_batch *b, bool *alone) {
+    const tp_plan *plan = net->plan;
+    tp_cut cut;
+    if (net->recall == NULL || net->recall->cut == NULL) { return TP_OK; }
+    tp_status status = tp_plan_cut(plan, &cut);
+    *alone = status == TP_OK && b->x == NULL && !(plan->training != 0 && tp_policy_looks(plan));
+    const tp_plan_node *p = &plan->node[status == TP_OK ? cut.node : 0];
+    for (uint32_t i = 0; *alone && p->dtype == TP_F32 && i < b->n; i++) {
+        if (!TP_CALL(net->kernels, finite_f32)((const float *)net->recall->cut + (size_t)i * p->n_out, p->n_out)) { return TP_E_DATA; }
+    }
+    return status;
+}
+
 /* Checks a whole batch before anything is written. */
 static TP_COLD tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     const tp_plan *plan = net->plan;
     const tp_loss_ops *loss = tp_loss_find(plan->loss);
-    if (b == NULL || b->n == 0 || b->x == NULL || (loss->labels ? b->label == NULL : b->target == NULL)) { return TP_E_ARG; }
-    const uint8_t *x = (const uint8_t *)b->x;
+    bool alone = false;
+    if (b == NULL || b->n == 0 || (loss->labels ? b->label == NULL : b->target == NULL)) { return TP_E_ARG; }
+    tp_status status = TP_WITH(PART, cut) ? tp_batch_check_cut(net, b, &alone) : TP_OK;
+    if (status != TP_OK) { return status; }
+    if (b->x == NULL && !alone) { return TP_E_ARG; }
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!tp_input_ok(net, x + (size_t)i * tp_input_bytes(plan))) { return TP_E_DATA; }
+        if (!alone && !tp_input_ok(net, tp_batch_x(plan, b, i))) { return TP_E_DATA; }
         if (loss->labels) {
             if (b->label[i] >= plan->n_out) { return TP_E_LABEL; }
             continue;
@@ -28,15 +51,14 @@ static TP_COLD tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
 static tp_glance tp_train_glance(const tp_step *s, uint32_t i) {
     const tp_recall *recall = s->net->recall;
     const tp_progress *progress = &tp_net_state(s->net)->progress;
-    const uint8_t *x = (const uint8_t *)s->batch.x + (size_t)i * tp_input_bytes(s->plan);
-    return (tp_glance){s->k, x, progress->samples + i, progress->epochs, recall != NULL && recall->loss != NULL ? recall->loss[i] : 0.0f};
+    return (tp_glance){s->k, tp_batch_x(s->plan, &s->batch, i), progress->samples + i, progress->epochs, recall != NULL && recall->loss != NULL ? recall->loss[i] : 0.0f};
 }
 
 /* The step turns to the samples at .. at + n of its batch that are worked on together. */
 static void tp_train_group(tp_step *s, uint32_t at) {
     s->at = at;
     s->group = tp_min_u32(s->plan->options.samples, s->batch.n - at);
-    s->x = (const uint8_t *)s->batch.x + (size_t)at * tp_input_bytes(s->plan);
+    s->x = tp_batch_x(s->plan, &s->batch, at);
     s->first = 0;
     s->n = s->group;
 }

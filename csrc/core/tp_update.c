@@ -7,7 +7,7 @@
 static bool tp_update_is_plain(const tp_plan *plan) { return tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f; }
 
 /* Elements of a row in gradients and optimizer state. */
-TP_INLINE uint32_t tp_update_row_len(const tp_plan_node *p) { return TP_WITH(MODE, bias_only) && p->trainable == TP_TRAINS_BIAS ? 0u : p->row_len; }
+TP_INLINE uint32_t tp_update_row_len(const tp_plan_node *p) { return TP_WITH(PART, bias_only) && p->trainable == TP_TRAINS_BIAS ? 0u : p->row_len; }
 
 /* Row `row` of a node's parameters, or its bias (row == rows). */
 static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {

@@ -332,6 +332,17 @@ tp_status tp_plan_make(const tp_model *model, const tp_recipe *recipe, tp_plan *
 tp_status tp_plan_make_with(const tp_model *model, const tp_recipe *recipe, const tp_plan_options *options, tp_plan *plan,
                             uint32_t bytes, uint32_t *where);
 
+/* Where the part of a model ends that gives the same for a sample at every visit: frozen, and without dropout. All that the rest reads
+ * of it is the output of one node, so those numbers can take the place of its forward pass (tp_recall.cut). */
+typedef struct tp_cut {
+    uint32_t node;  /* the highest such node */
+    uint32_t bytes; /* of its output, for one sample: node[node].n_out elements of node[node].dtype */
+    uint64_t macs;  /* multiply-accumulates of the forward pass up to it, for one sample */
+} tp_cut;
+/* The same for training and inference. TP_E_MODEL: there is none, e.g. because a skip connection crosses every place, or no weights
+ * lie below; TP_E_ABSENT: left out of this build (TP_WITH_PART_cut). */
+tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut);
+
 /* ----------------------------------------------------------------- kernels */
 
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
@@ -369,6 +380,10 @@ typedef struct tp_recall {
     uint8_t *trained; /* n, or NULL: a step writes 1: trained, 0: not */
     uint32_t passed;  /* samples of the batch that are not in tp_batch: seen, neither looked at nor trained. n + passed <= recipe.batch;
                        * n may then be 0 */
+    const void *cut;  /* n outputs of node tp_cut.node, one after the other, or NULL: the step, and tp_eval_step, copy them and begin
+                       * behind it; all else, stats included, is as if they began with x. tp_batch.x is still checked, and seen by
+                       * policies that look at samples; for the others it may be NULL: then these numbers are checked (TP_E_DATA;
+                       * floats are aligned as such). TP_E_MODEL: the plan has no cut */
 } tp_recall;
 
 /* A step or a forward pass on its way: what it is about, where it stands, what its slice may still do. Private. */
@@ -455,6 +470,9 @@ tp_status tp_net_forward(tp_net *net, const void *x, const float **y);
 /* The same for n samples, one after the other in x; their outputs go to out[n * n_out]. Fast where the plan works on several
  * samples together. Nothing is written if any sample is not finite: TP_E_DATA. */
 tp_status tp_net_forward_batch(tp_net *net, const void *x, uint32_t n, float *out);
+/* The frozen part alone: the n outputs of node tp_cut.node, one after the other, go to out[n * tp_cut.bytes], for tp_recall.cut. They are
+ * good until a frozen parameter changes. TP_E_MODEL: the plan has no cut; TP_E_DATA, nothing is written; TP_E_ABSENT. */
+tp_status tp_net_forward_cut(tp_net *net, const void *x, uint32_t n, void *out);
 /* Output -> probabilities (softmax, sigmoid; MSE: copy). y and out: n_out floats, may be the same. */
 tp_status tp_net_probabilities(const tp_net *net, const float *y, float *out);
 /* Parameter tensor `index` (0 .., in node order): its description, its name (node name + .weight, .bias; int8: .scale, .requant; .gamma, .beta, .mean
@@ -531,8 +549,8 @@ tp_status tp_train_step(tp_net *net, const tp_batch *batch, tp_stats *stats);
  *
  * tp_train_step is tp_step_begin and one slice without an end: for every budget the same bits in weights, state and stats.
  * Between slices the net is busy: every function that computes, trains, loads or saves returns TP_E_BUSY; other nets, and
- * tp_net_lr, tp_net_progress, tp_net_tensor (to read) and tp_net_probabilities of this one, may be used. The batch, its memory
- * and stats must stay as they are until the step has ended.
+ * tp_net_lr, tp_net_progress, tp_net_tensor (to read) and tp_net_probabilities of this one, may be used. The batch, its
+ * memory, tp_recall.cut and stats must stay as they are until the step has ended.
  *
  * A slice is measured in multiply-accumulates, those of the forward pass, dX and dW of the errors that are not 0; other work
  * counts one for every element. It does one unit at least, and no other that would exceed the budget. Units: dense layer, one

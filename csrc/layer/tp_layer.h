@@ -37,7 +37,8 @@ enum {
     TP_LAYER_SAME = 2048,  /* int8 in and out, of the same scale and zero */
     TP_LAYER_INPUT_S8 = 4096, /* an int8 input of the model passes as it is */
     TP_LAYER_CLAMPS = 8192,   /* keeps int8 between fixed[0] and fixed[1], and does nothing else */
-    TP_LAYER_CLAMPED = 16384  /* ends with such a clamp of its own, which can do the work of one behind it */
+    TP_LAYER_CLAMPED = 16384, /* ends with such a clamp of its own, which can do the work of one behind it */
+    TP_LAYER_RANDOM = 32768   /* in training, not the same at every visit of a sample */
 };
 
 typedef struct tp_layer_ops {
@@ -78,10 +79,10 @@ typedef struct tp_layer_ops {
 static const tp_layer_ops *tp_layer_find(uint32_t id);
 
 /* Do its weights train, not only its bias? */
-TP_INLINE bool tp_trains_weights(const tp_plan_node *p) { return TP_WITH(MODE, bias_only) ? p->trainable == TP_TRAINS_ALL : p->trainable != 0; }
+TP_INLINE bool tp_trains_weights(const tp_plan_node *p) { return TP_WITH(PART, bias_only) ? p->trainable == TP_TRAINS_ALL : p->trainable != 0; }
 
 /* Does parameter tensor t lie in the file in flash, not in the arena? */
-TP_INLINE bool tp_in_flash(const tp_plan_node *p, uint32_t t) { return p->flash != 0 && (!TP_WITH(MODE, bias_only) || p->flash == 1 || t != 1); }
+TP_INLINE bool tp_in_flash(const tp_plan_node *p, uint32_t t) { return p->flash != 0 && (!TP_WITH(PART, bias_only) || p->flash == 1 || t != 1); }
 
 /* Where the parameters of a node lie, and where its bias. */
 TP_INLINE const uint8_t *tp_home(const tp_step *s, const tp_plan_node *p) { return p->flash != 0 ? s->flash : s->arena; }

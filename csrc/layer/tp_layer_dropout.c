@@ -35,6 +35,6 @@ static void tp_dropout_errors(const tp_step *s, const tp_plan_node *p, const tp_
 }
 
 TP_OPTIONAL tp_layer_ops tp_layer_dropout = {
-    .name = "dropout", .inputs = 1, .flags = TP_LAYER_IN_PLACE,
+    .name = "dropout", .inputs = 1, .flags = TP_LAYER_IN_PLACE | TP_LAYER_RANDOM,
     .shape = tp_dropout_shape, .forward = tp_dropout_forward, .errors = tp_dropout_errors,
 };

@@ -26,6 +26,7 @@ export interface CompareFlags extends DataFlags, RecipeFlags {
   report?: string;
   jobs: number;
   threads: number;
+  cache: number;
 }
 
 /** One run as printed under `--json`. */
@@ -106,6 +107,7 @@ async function runOne(
     const run = new Trainer(model, recipeOf(method, flags, seed)).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
       epochs: flags.epochs,
       signal,
+      cacheBytes: flags.cache,
       evaluateEvery: flags.report === undefined ? 'end' : 'epoch',
       ...defined({ augment }),
     });

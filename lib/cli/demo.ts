@@ -26,6 +26,7 @@ export function demoCommand(flags: DemoFlags, context: Context): CommandResult {
     weightDecay: 0,
     jobs: 1,
     threads: 1,
+    cache: 0,
     ...(flags.report !== false && { report: flags.report }),
   };
   return compareCommand(compare, context, 'tinyprop: five ways to train on handwritten digits');

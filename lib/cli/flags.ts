@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { defaultCacheBytes } from '../activation-cache';
 
 type Parser<T> = (text: string) => T;
 
@@ -25,6 +26,13 @@ export function listFlag(expected: string, allowed?: readonly string[]): Parser<
     if (wrong !== undefined) throw new InvalidArgumentError(`Expected ${expected}${wrong ? `; "${wrong}" is not allowed or repeated` : ''}.`);
     return parts;
   };
+}
+
+/** `--cache`: what the frozen part of a model gives for the samples. */
+export function addCacheFlag(command: Command): Command {
+  const parser = (text: string): number => (text.trim() === '0' ? 0 : bytesFlag(text));
+  const option = new Option('--cache <size>', 'memory for activations of a frozen lower part, computed once a sample (0: none); results do not depend on it');
+  return command.addOption(option.argParser(parser).default(defaultCacheBytes, '256M'));
 }
 
 /** Bytes: `65536`, `64K`, `1.5M`, `64KiB`; K and M are powers of 1024. */

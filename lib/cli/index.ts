@@ -131,7 +131,7 @@ function addTrain(program: Command, register: Register): void {
     .option('--resume <file>', 'continue an interrupted training to the same bits')
     .addOption(new Option('--freeze <names>', 'names of nodes (NODE.weight: all but its bias), or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
     .addOption(new Option('--replace-head <classes>', 'new last layer for so many classes').argParser(flag.integerFlag(1)).conflicts('resume'));
-  flag.addThreadsFlag(command);
+  flag.addCacheFlag(flag.addThreadsFlag(command));
   flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
   flag.addOutputFlags(command, true);
   register(command, (context) => {
@@ -187,7 +187,7 @@ function addCompare(program: Command, register: Register): void {
     .option('--seeds <n>', 'seeds 1 to n', flag.integerFlag(1), 3)
     .option('--report <file>', 'also write a report (HTML, one file)')
     .option('--jobs <n>', 'runs at the same time; more than 1 disturbs the times', flag.integerFlag(1), 1);
-  flag.addThreadsFlag(command);
+  flag.addCacheFlag(flag.addThreadsFlag(command));
   flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
   flag.addOutputFlags(command, true);
   register(command, (context) => compareCommand(command.opts<CompareFlags>(), context));

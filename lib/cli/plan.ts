@@ -58,6 +58,7 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
     out.document({ model: flags.model, input: model.inputShape, outputs: model.outputSize, policy: flags.policy, batch: flags.batch, ...plan, budget });
     out.text(nodeTable(plan.nodes));
     out.text(`\n${count(plan.parameters)} parameters, ${count(plan.macsForward)} multiply-accumulates forward and ${count(plan.macsBackward)} backward for a sample\n`);
+    if (plan.cut) out.text(`frozen up to ${plan.cut.node}: its output, ${bytes(plan.cut.bytes)} a sample, stands for ${count(plan.cut.macs)} of them where it is kept (train --cache)\n`);
     out.text(ramTable(plan.inference, plan.training));
     out.text(programTable(plan.program));
     out.text(`\nflash: model file ${bytes(plan.flashBytes)}, plan ${bytes(plan.planBytes)} (code not counted)`);

@@ -4,7 +4,7 @@ import { TinypropError } from '../errors';
 import type { ModelJson } from '../graph';
 import { isImported, loadModel, specNormalization } from '../load';
 import { Model } from '../model';
-import { count, duration, loss, percent } from '../report/format';
+import { bytes, count, duration, loss, percent } from '../report/format';
 import { checkCharts } from '../report/vega';
 import { parseModelSpec } from '../specs';
 import { type FitResult, Trainer } from '../trainer';
@@ -28,6 +28,7 @@ export interface TrainFlags extends DataFlags, RecipeFlags, RunLogFlags {
   seed: number;
   augment?: string;
   threads: number;
+  cache: number;
   out?: string;
   init?: string;
   resume?: string;
@@ -67,6 +68,7 @@ export async function trainCommand(typed: TrainFlags, explicit: ReadonlySet<stri
     const run = new Trainer(model, recipe).fit(split.test ? { train: split.train, test: split.test } : { train: split.train }, {
       epochs: flags.epochs,
       signal: context.signal,
+      cacheBytes: flags.cache,
       ...(flags.resume !== undefined && { resume: true }),
       ...defined({ augment, record: flags.record }),
     });
@@ -195,6 +197,7 @@ function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, mode
     parameters: model.parameterCount,
     weights: model.weightHash(),
     out: saved ?? null,
+    cache: result.cache,
     history: result.history,
   };
   out.document(document);
@@ -203,6 +206,10 @@ function report(result: FitResult, totals: EffortTotals, flags: TrainFlags, mode
     `${classified ? `accuracy ${percent(result.accuracy, 2)}  ` : ''}loss ${loss(result.loss)}  backward effort ${percent(effort.effortBackward)}  total effort ${percent(
       effort.effortTotal)}  ${duration(result.seconds)}`,
   );
+  if (result.cache !== null) {
+    const { node, bytes: size, share } = result.cache;
+    out.note(`frozen up to ${node}: computed once a sample, ${percent(share)} of the forward work of the steps saved (cache of ${bytes(size)}); efforts count it all the same`);
+  }
   if (saved !== undefined && !result.aborted) out.note(`saved ${saved}`);
   if (result.aborted) {
     out.note(

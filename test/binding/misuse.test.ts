@@ -54,6 +54,25 @@ describe('wrong arguments', () => {
     net.step(x, 0, stats);
   });
 
+  it('of the activations that a run remembers', () => {
+    const frozen = toyModel();
+    frozen.freeze({ allButLast: 1 });
+    const other = new (addon().Net)(toNative(frozen.toJSON()), nativeRecipe({}, null));
+    const run = (on: NativeNet, cut: unknown): unknown => codeOf(() => on.runNow(job.train, data.x, data.labels as Uint32Array, order, 0, 8, false, 0, any({ cut })));
+    const bytes = (n: number): Uint8Array => new Uint8Array(n);
+    expect(other.plan().cut).toEqual({ node: 'relu2', bytes: 64, macs: 12 * 16 + 16 * 16 });
+    expect(run(net, { values: bytes(64), known: bytes(1) })).toBe('ERR_TINYPROP_MODEL');
+    expect(run(other, 7)).toBe('ERR_TINYPROP_ARG');
+    expect(run(other, {})).toBe('ERR_TINYPROP_ARG');
+    expect(run(other, { values: new Float32Array(16), known: bytes(1) })).toBe('ERR_TINYPROP_ARG');
+    expect(run(other, { values: bytes(65), known: bytes(1) })).toBe('ERR_TINYPROP_SHAPE');
+    const cut = { values: bytes(5 * 64), known: bytes(5) }; // of the first 5 samples, of which 8 train
+    const result = other.runNow(job.train, data.x, data.labels as Uint32Array, order, 0, 8, false, 0, { cut });
+    expect([result.code, result.done, result.computed, Array.from(cut.known)]).toEqual([null, 8, 8, [1, 1, 1, 1, 1]]);
+    expect(other.runNow(job.evaluate, data.x, data.labels as Uint32Array, order, 0, 8, false, 0, { cut }).computed).toBe(3);
+    other.close();
+  });
+
   it('of run', () => {
     const run = (...args: unknown[]): unknown => codeOf(() => net.run(...(args as Parameters<NativeNet['run']>)));
     expect(run(9, data.x, data.labels, order, 0, 64, false)).toBe('ERR_TINYPROP_ARG');

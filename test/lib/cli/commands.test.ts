@@ -152,9 +152,29 @@ describe('fine-tuning', () => {
     const after = await info(tuned);
     expect(after.outputs).toBe(12);
     expect(after.model.nodes.filter((n) => n.frozen).map((n) => n.name)).toEqual(['fc1', 'fc2']);
+    const plan = await json<{ cut: unknown }>(['plan', '--model', tuned]);
+    expect(plan.cut).toEqual({ node: 'relu2', bytes: 64, macs: 64 * 32 + 32 * 16 });
+    expect((await tinyprop(['plan', '--model', tuned])).out).toMatch(/frozen up to relu2: its output, 64 B a sample, stands for 2.560 of them/);
     const unknown = await json<Failure>(['train', '--data', 'digits', '--init', base, '--freeze', 'fc9']);
     expect(unknown.error).toMatchObject({ exitCode: 2 });
     expect(unknown.error.message).toContain('fc9');
+  });
+
+  it('computes a frozen part once a sample, up to --cache', async () => {
+    const base = file('frozen.tpm');
+    await tinyprop(['train', '--data', 'digits', '--limit', '200', '--model', 'mlp:64-32-16-10', '--epochs', '1', '--out', base]);
+    const command = (...more: string[]): string[] => ['train', '--data', 'digits', '--limit', '200', '--init', base, '--freeze', 'all-but-last:1', '--epochs', '3', '--policy', 'full', ...more];
+    type Cached = Result & { cache: unknown; effortTotal: number };
+    const [kept, some, none] = [await json<Cached>(command()), await json<Cached>(command('--cache', '1K')), await json<Cached>(command('--cache', '0'))];
+    expect(kept.cache).toMatchObject({ node: 'relu2', bytes: 400 * 65, macsSaved: 2 * 200 * 2560 });
+    expect(some.cache).toMatchObject({ bytes: 15 * 65, macsSaved: 2 * 15 * 2560 });
+    expect(none.cache).toBeNull();
+    expect([kept.weights, some.weights]).toEqual([none.weights, none.weights]);
+    expect(kept.effortTotal).toBe(none.effortTotal);
+    expect((await tinyprop(command())).err).toContain('frozen up to relu2: computed once a sample, 62.7 % of the forward work');
+    expect((await json<Failure>(command('--cache', 'x'))).error).toMatchObject({ exitCode: 2 });
+    const compare = ['compare', '--data', 'digits', '--limit', '200', '--model', base, '--methods', 'full', '--seeds', '1', '--epochs', '2', '--cache', '64K'];
+    expect((await json<Result>(compare)).code).toBe(0);
   });
 
   it('refuses a --model that is not in the file', async () => {
