@@ -217,6 +217,8 @@ function addReproduce(program: Command, register: Register): void {
     .option('--methods <list>', methods.map(({ name }) => name).join(', '), flag.listFlag('names of methods separated by commas'), defaultMethods)
     .option('--seeds <n>', 'seeds 1 to n, instead of the budget\'s', flag.integerFlag(1))
     .option('--weights <file>', 'MobileNetV2 of width 0.35 as safetensors, for sets of images (one below --data-root)')
+    .option('--report <file>', 'one HTML file about all results, without script or network (needs vega and vega-lite)')
+    .option('--notes <file>', 'Markdown with sections "## SET" and "## summary", taken into summary.md and the report')
     .option('--shard <i/n>', 'the i-th of n parts; all write into one folder, or are copied into one', flag.shardFlag, { index: 1, count: 1 })
     .option('--jobs <n>', 'trainings at the same time', flag.integerFlag(1), 1);
   flag.addOutputFlags(command, true);

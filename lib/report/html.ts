@@ -15,8 +15,15 @@ export interface Column {
   number?: boolean;
 }
 
+/** Content of a cell; of two texts the second is muted and stands below. */
+export type CellText = string | readonly [string, string];
+
+function cellText(cell: CellText): string {
+  return typeof cell === 'string' ? escape(cell) : `${escape(cell[0])}<span class="aside">(${escape(cell[1])})</span>`;
+}
+
 /** A table; cells are text and get escaped. The first cell of a row is its heading. */
-export function table(caption: string, columns: readonly Column[], rows: readonly (readonly string[])[], marks: readonly string[] = []): string {
+export function table(caption: string, columns: readonly Column[], rows: readonly (readonly CellText[])[], marks: readonly string[] = []): string {
   const head = columns
     .map((c) => `<th scope="col"${c.number ? ' class="n"' : ''}${c.title ? ` title="${escape(c.title)}"` : ''}>${escape(c.head)}</th>`)
     .join('');
@@ -24,7 +31,7 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
     .map((row, r) => {
       const cells = row.map((cell, i) => {
         const mark = i === 0 && marks[r] ? `<span class="dot" style="background:var(${marks[r]})"></span>` : '';
-        return i === 0 ? `<th scope="row">${mark}${escape(cell)}</th>` : `<td${columns[i]?.number ? ' class="n"' : ''}>${escape(cell)}</td>`;
+        return i === 0 ? `<th scope="row">${mark}${cellText(cell)}</th>` : `<td${columns[i]?.number ? ' class="n"' : ''}>${cellText(cell)}</td>`;
       });
       return `<tr>${cells.join('')}</tr>`;
     })
@@ -58,7 +65,7 @@ h1{font-size:1.6rem;line-height:1.2;margin:0 0 .75rem}h2{font-size:1.15rem;margi
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.95rem}
 caption{text-align:left;color:var(--soft);padding-bottom:.3rem}th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap;font-weight:400}
-thead th{color:var(--soft);font-size:.85rem;white-space:normal;vertical-align:bottom}tbody th{font-weight:600}.n{text-align:right}th[title]{text-decoration:underline dotted;text-underline-offset:3px;cursor:help}
+thead th{color:var(--soft);font-size:.85rem;white-space:normal;vertical-align:bottom}tbody th{font-weight:600}.aside{display:block;color:var(--soft);font-size:.85em;font-weight:400}.prose th,.prose td{white-space:normal;vertical-align:top}.prose td:not(.n){min-width:9rem}section .charts{margin-top:1rem}.charts.even{grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr))}.sheet caption{display:none}.sheet tr>:first-child{position:sticky;left:0;background:var(--bg)}.broad{max-width:76rem}.wide table{font-size:.8rem}.wide th,.wide td{padding:.35rem .35rem}.wide tbody th{white-space:normal;min-width:7.5rem}nav a{margin-right:.75rem}.n{text-align:right}th[title]{text-decoration:underline dotted;text-underline-offset:3px;cursor:help}
 .dot{display:inline-block;width:.65em;height:.65em;border-radius:50%;margin-right:.5em}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1rem}.bars{margin-top:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr))}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.75rem}figcaption{font-weight:600;margin-bottom:.25rem}
@@ -69,8 +76,8 @@ figure details{margin-top:.4rem;font-size:.85rem}pre{max-height:12rem;overflow:a
 footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}
 @media print{details:not([open])>*{display:block}}`;
 
-/** The page around `body`: no script, no network, colours by the reader's preference. */
-export function page(title: string, body: string): string {
+/** The page around `body`: no script, no network, colours by the reader's preference; `broad` has room for wide tables. */
+export function page(title: string, body: string, { broad = false } = {}): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -81,7 +88,7 @@ export function page(title: string, body: string): string {
 <style>${style}
 </style>
 </head>
-<body>
+<body${broad ? ' class="broad"' : ''}>
 ${body}
 </body>
 </html>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
 import { TinypropError } from '../errors';
 import { colour, escape } from './html';
 
@@ -31,6 +32,7 @@ interface VegaLite {
 /** Colours are variables of the page, so that a chart is light or dark with it. */
 const config = {
   background: null,
+  aria: false, // a picture with one label, below, and not one of every mark
   font: 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif',
   view: { stroke: null },
   axis: { labelColor: 'var(--fg)', titleColor: 'var(--soft)', gridColor: 'var(--line)', domainColor: 'var(--line)', tickColor: 'var(--line)', titleFontWeight: 'normal', labelFontSize: 12, titleFontSize: 12 },
@@ -41,11 +43,12 @@ const config = {
 
 /**
  * Draws charts with Vega-Lite, here and not in the reader's browser: figures of inline SVG without script. The specification and
- * its data stand beside each, to be opened in the Vega editor, Jupyter or Altair. The same charts give the same bytes.
+ * its data stand beside each, to be opened in the Vega editor, Jupyter or Altair, unless `specifications` is false: they are as large
+ * as the pictures. The same charts give the same bytes.
  *
  * @throws TinypropError `ERR_TINYPROP_PEER` if vega or vega-lite is not installed
  */
-export async function renderCharts(charts: readonly Chart[]): Promise<string[]> {
+export async function renderCharts(charts: readonly Chart[], { specifications = true }: { specifications?: boolean } = {}): Promise<string[]> {
   const [vega, lite] = await load();
   const quiet = vega.logger(vega.Error);
   const figures: string[] = [];
@@ -54,16 +57,20 @@ export async function renderCharts(charts: readonly Chart[]): Promise<string[]> 
     const view = new vega.View(vega.parse(lite.compile({ ...whole, config }, { logger: quiet }).spec), { renderer: 'none', logger: quiet });
     const svg = await view.toSVG();
     view.finalize();
+    const details = specifications ? `\n<details><summary>Specification</summary><pre>${escape(JSON.stringify(whole))}</pre></details>` : '';
     figures.push(`<figure><figcaption>${escape(caption)}</figcaption>
 ${scaled(svg, label)}
-<p>${escape(note)}</p>
-<details><summary>Specification</summary><pre>${escape(JSON.stringify(whole))}</pre></details></figure>`);
+<p>${escape(note)}</p>${details}</figure>`);
   }
   return figures;
 }
 
 /** The picture as wide as its figure; the names of fields and classes in it were escaped by Vega. */
-function scaled(svg: string, label: string): string {
+function scaled(picture: string, label: string): string {
+  // Vega numbers frames by what it has drawn before: here by their place, under a name that no other picture of the page has.
+  const names = [...new Set([...picture.matchAll(/url\(#(clip\d+)\)/g)].map(([, name]) => name))];
+  const own = createHash('sha256').update(picture.replace(/\bclip\d+\b/g, '')).update(label).digest('hex').slice(0, 12);
+  const svg = picture.replace(/( id="|url\(#)(clip\d+)/g, (_, before: string, name: string) => `${before}c${own}-${names.indexOf(name)}`);
   return svg.replace(/^<svg ([^>]*)>/, (_, attributes: string) => {
     const kept = attributes.replace(/ ?(width|height|class)="[^"]*"/g, '').replace(/ ?xmlns(:\w+)?="[^"]*"/g, '');
     return `<svg ${kept.trim()} role="img" aria-label="${escape(label)}">`;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path';
 import { writeFileAtomic } from '../file';
+import { markdown } from './page';
 import { type ReproduceOptions, runUnits } from './run';
-import { markdown, summarise, type Summary } from './summary';
+import { summarise, type Summary } from './summary';
 import { jsonBytes } from './trial';
 
 export { defaultMethods, methods, type ReproductionMethod } from './methods';
+export { type Notes, parseNotes } from './page';
 export type { ReproduceOptions } from './run';
 export { type Budget, budgets, type ReproductionSet, sets } from './sets';
 export type { Summary } from './summary';
+export { type Trial, TrialStore } from './trial';
 
 /**
  * Repeats the paper's experiments (docs/reproduce.md): what is finished in the folder stays, the rest is run, and `summary.json` and `summary.md` are written
@@ -19,6 +22,6 @@ export type { Summary } from './summary';
 export async function reproduce(options: ReproduceOptions): Promise<Summary> {
   const summary = summarise(options, await runUnits(options));
   await writeFileAtomic(join(options.out, 'summary.json'), jsonBytes(summary));
-  await writeFileAtomic(join(options.out, 'summary.md'), Buffer.from(markdown(summary), 'utf8'));
+  await writeFileAtomic(join(options.out, 'summary.md'), Buffer.from(markdown(summary, options.notes), 'utf8'));
   return summary;
 }

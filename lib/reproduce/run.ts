@@ -11,6 +11,7 @@ import { Model } from '../model';
 import { duration, mean, percent } from '../report/format';
 import { type ModelSpecContext, parseModelSpec, pretrainedSpec } from '../specs';
 import { type Match, type ReproductionMethod, reference, search } from './methods';
+import type { Notes } from './page';
 import type { Budget, Protocol, ReproductionSet } from './sets';
 import { hashData, jsonBytes, methodConfig, runTrial, type Trial, type TrialConfig, trialId, TrialStore } from './trial';
 
@@ -32,6 +33,8 @@ export interface ReproduceOptions {
   /** Part `index` (from 1) of `count` parts. */
   shard: { index: number; count: number };
   signal: AbortSignal;
+  /** Texts for `summary.md`. */
+  notes?: Notes;
   note(line: string): void;
 }
 

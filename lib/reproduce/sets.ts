@@ -42,6 +42,10 @@ export interface ReproductionSet {
   normalize?: NormalizeMode;
   /** What differs from the paper's data. */
   remark: string;
+  /** The published set, where a data root or a budget may have a part of it. */
+  complete?: { train: number; test: number; classes: number };
+  /** Short names of few classes, in the order of the data; absent: numbers. */
+  classes?: readonly string[];
   protocols: Readonly<Record<Budget, Protocol>>;
 }
 
@@ -91,6 +95,8 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mobilenetv2:0.35',
     weights: true,
     remark: 'enlarged to 64x64; width 0.35 (the paper does not say)',
+    complete: { train: 50_000, test: 10_000, classes: 10 },
+    classes: ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'],
     protocols: protocols(images, { limit: 500, epochs: 4 }, { limit: 2000, epochs: 30, ...imagesSeeds }),
   },
   {
@@ -102,6 +108,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mobilenetv2:0.35',
     weights: true,
     remark: 'enlarged to 64x64; width 0.35 (the paper does not say)',
+    complete: { train: 50_000, test: 10_000, classes: 100 },
     protocols: protocols(images, { limit: 1000, epochs: 4 }, { limit: 3000, epochs: 30, ...imagesSeeds }),
   },
   {
@@ -113,6 +120,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mobilenetv2:0.35',
     weights: true,
     remark: 'images of 64x64; width 0.35',
+    complete: { train: 1_020, test: 6_149, classes: 102 },
     protocols: protocols(images, { epochs: 4 }, { epochs: 40, ...imagesSeeds }),
   },
   {
@@ -124,6 +132,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mobilenetv2:0.35',
     weights: true,
     remark: 'images of 64x64; width 0.35',
+    complete: { train: 75_750, test: 25_250, classes: 101 },
     protocols: protocols(images, { limit: 500, epochs: 4 }, { epochs: 30, ...imagesSeeds }),
   },
   {
@@ -135,6 +144,7 @@ export const sets: readonly ReproductionSet[] = [
     model: 'cnn-kws',
     normalize: 'standard',
     remark: '12 classes, 49x10 MFCC; the 4,890 clips of the official test set, divided by speakers',
+    classes: ['down', 'go', 'left', 'no', 'off', 'on', 'right', 'stop', 'up', 'yes', 'silence', 'unknown'],
     protocols: protocols({ batch: 1, lr: 0.02, warmup: 1 }, { epochs: 8 }, { epochs: 65, lr: 0.017, pairs: 40 }),
   },
   {
@@ -144,7 +154,8 @@ export const sets: readonly ReproductionSet[] = [
     locate: located('idx', ['mnist', 'MNIST/raw'], ['train-images-idx3-ubyte', 't10k-images-idx3-ubyte']),
     wanted: 'mnist/train-images-idx3-ubyte[.gz] and t10k-images-idx3-ubyte[.gz]',
     model: 'mlp:784-128-64-32-16-10',
-    remark: 'complete',
+    remark: '',
+    complete: { train: 60_000, test: 10_000, classes: 10 },
     protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { limit: 10000 }, {}),
   },
   {
@@ -155,7 +166,8 @@ export const sets: readonly ReproductionSet[] = [
     wanted: 'har/train_x_i16.npy or the text tree with train/Inertial Signals',
     model: 'cnn1d-har',
     remark: 'raw signals, official subjects',
-    protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { epochs: 4 }, { epochs: 20, pairs: 10 }),
+    classes: ['walking', 'upstairs', 'downstairs', 'sitting', 'standing', 'laying'],
+    protocols: protocols({ batch: 1, lr: 0.01, warmup: 0 }, { epochs: 4 }, { epochs: 20, pairs: 30 }),
   },
   {
     name: 'dcase_slider',
@@ -166,7 +178,8 @@ export const sets: readonly ReproductionSet[] = [
     model: 'mlp:2607-256-128-64-32-1',
     normalize: 'standard',
     remark: 'slide rail; 180 training samples where the authors have 1,780 in all; 180 test samples, one is 0.56 points',
-    protocols: protocols({ batch: 1, lr: 0.02, warmup: 3 }, { epochs: 30 }, { epochs: 60, seeds: 10, pairs: 100 }),
+    classes: ['normal', 'anomaly'],
+    protocols: protocols({ batch: 1, lr: 0.02, warmup: 3 }, { epochs: 30 }, { epochs: 60, seeds: 10, pairs: 140 }),
   },
   {
     name: 'digits',

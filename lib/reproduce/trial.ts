@@ -118,6 +118,13 @@ export class TrialStore {
     return trial;
   }
 
+  /** A trial that must be there. @throws TinypropError `ERR_TINYPROP_FILE` */
+  get(id: string): Trial {
+    const trial = this.read(id);
+    if (trial === undefined) throw new TinypropError('ERR_TINYPROP_FILE', `${join(this.folder, `${id}.json`)} is not there`, { id });
+    return trial;
+  }
+
   async write(trial: Trial): Promise<void> {
     await writeFileAtomic(join(this.folder, `${trial.id}.json`), jsonBytes(trial));
   }
