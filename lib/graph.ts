@@ -14,8 +14,8 @@ export interface NodeJson {
   op: string;
   /** Names of earlier nodes, or `input`. */
   inputs: string[];
-  /** Parameters are not trained. */
-  frozen?: boolean;
+  /** Parameters are not trained; `weights`: but for the bias. */
+  frozen?: boolean | 'weights';
   /** Initial weights of dense and convolutions; default `heUniform`. */
   init?: 'heUniform' | 'glorotUniform';
   [attribute: string]: unknown;
@@ -171,7 +171,8 @@ function setAttribute(node: NodeJson, kind: Attributes[string], out: NativeNode,
       if (!flag(node, 'bias', true)) out.flags |= constant('flag', 'noBias');
       break;
     case 'frozen':
-      if (flag(node, 'frozen', false)) out.flags |= constant('flag', 'frozen');
+      if (node[kind] === 'weights') out.flags |= constant('flag', 'frozen') | constant('flag', 'biasTrains');
+      else if (flag(node, 'frozen', false)) out.flags |= constant('flag', 'frozen');
       break;
     case 'init': {
       const init = value('init', 'heUniform');
@@ -373,7 +374,8 @@ function getAttribute(kind: Attributes[string], node: NativeNode, channels: () =
     case 'bias':
       return (node.flags & constant('flag', 'noBias')) === 0;
     case 'frozen':
-      return (node.flags & constant('flag', 'frozen')) !== 0 ? true : undefined;
+      if ((node.flags & constant('flag', 'frozen')) === 0) return undefined;
+      return (node.flags & constant('flag', 'biasTrains')) === 0 ? true : 'weights';
     case 'init':
       return constantName('init', node.init);
     case 'scale':

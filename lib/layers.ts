@@ -65,8 +65,8 @@ export interface WeightOptions extends LayerOptions {
   bias?: boolean;
   /** Initial weights; default `heUniform`. */
   init?: Init;
-  /** Keep the parameters as they are; default false. */
-  frozen?: boolean;
+  /** Keep the parameters as they are; `weights`: but for the bias; default false. */
+  frozen?: boolean | 'weights';
 }
 
 /** Options of {@link conv2d}. Extents are height and width; a single number means both. */

@@ -34,7 +34,7 @@ export function nodeOf(tensor: string): string {
 
 /** The same model with all parameters trainable. @internal */
 export function unfrozen(native: NativeModel): NativeModel {
-  const frozen = constant('flag', 'frozen');
+  const frozen = constant('flag', 'frozen') | constant('flag', 'biasTrains');
   return { ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) };
 }
 

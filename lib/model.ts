@@ -234,9 +234,10 @@ export class Model {
   }
 
   /**
-   * Keeps the parameters of the named nodes, or all but those of the last n weight layers, as they are. Training state starts anew.
+   * Keeps the parameters of the named nodes, or all but those of the last n weight layers, as they are. `NODE.weight` keeps the weights
+   * alone: the bias of that layer trains. Training state starts anew.
    *
-   * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters), `ERR_TINYPROP_BUSY`
+   * @throws TinypropError `ERR_TINYPROP_ARG` (no such node, n out of range), `ERR_TINYPROP_MODEL` (no parameters, no bias), `ERR_TINYPROP_BUSY`
    */
   freeze(names: string[] | { allButLast: number }): void {
     this.core.free('freeze');
@@ -254,11 +255,12 @@ export class Model {
   }
 
   private checkNames(names: readonly string[]): void {
-    const known = [...new Set(this.tensors().map(({ name }) => nodeOf(name)))];
-    const unknown = names.find((name) => !known.includes(name));
+    const tensors = this.tensors().map(({ name }) => name);
+    const known = [...new Set(tensors.map(nodeOf))];
+    const unknown = names.find((name) => !known.includes(name) && !(tensors.includes(name) && tensors.includes(`${nodeOf(name)}.bias`) && name.endsWith('.weight')));
     if (unknown === undefined) return;
-    const code = this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
-    throw new TinypropError(code, `freeze: "${unknown}" is no node with parameters; those are ${known.join(', ')}`, { found: unknown, expected: known });
+    const code = tensors.includes(unknown) || this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
+    throw new TinypropError(code, `freeze: "${unknown}" is no node with parameters, nor the weights of one with a bias; nodes are ${known.join(', ')}`, { found: unknown, expected: known });
   }
 
   /**

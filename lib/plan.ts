@@ -39,6 +39,8 @@ export interface PlanNode {
   readonly select: string | null;
   /** Has parameters that train. */
   readonly trainable: boolean;
+  /** Of those the bias alone. */
+  readonly biasOnly: boolean;
   /** Multiply-accumulates of one sample, dense training. */
   readonly macs: {
     /** Forward pass. */
@@ -173,6 +175,7 @@ function ram(plan: NativePlan): PlanRam {
 }
 
 const stackBytes = 4096;
+const ownBytes = 4096; // of the program itself: its C library, its drivers
 
 /** RAM in all. @internal */
 export function programRam(plan: NativePlan, int8Samples: boolean): ProgramRam {
@@ -275,6 +278,7 @@ export function planReport(inference: NativePlan, training: NativePlan | null, i
       selectable: node.selectable,
       select: node.layer === notALayer || training === null ? null : (constantName('select', node.select) ?? null),
       trainable: node.trainable !== 0,
+      biasOnly: node.trainable === constant('trains', 'bias'),
       macs: { forward: node.macsForward, dw: node.macsDw, dx: node.macsDx },
     })),
   };
@@ -284,9 +288,11 @@ export function planReport(inference: NativePlan, training: NativePlan | null, i
 export interface Fitting {
   /** Layers that train, from the last one down. */
   readonly trains: string[];
+  /** Layers of which the bias alone trains, from the last one down. */
+  readonly biases: string[];
   /** Layers with parameters. */
   readonly of: number;
-  /** The others: what `--freeze` is given. */
+  /** The others, and the weights (`NODE.weight`) of those in `biases`: what `--freeze` is given. */
   readonly freeze: string[];
   /** Parameters of those have to stay in flash. */
   readonly frozenInFlash: boolean;
@@ -295,23 +301,30 @@ export interface Fitting {
 }
 
 /**
- * Layers that can train within `ram` bytes in all: from the last one down every layer that still fits beside those before it, so that a
- * large one is passed over, and errors go through it, for the sake of smaller ones below.
+ * What can train within `ram` bytes in all: from the last one down every layer that still fits beside those before it, so that a
+ * large one is passed over, and errors go through it, for the sake of smaller ones below; then, in the same order, the biases of the
+ * others, which need neither weights nor inputs in RAM. 4 KiB are left to the program itself.
  *
  * @throws TinypropError as a plan does
  * @internal
  */
 export function fitTraining(json: ModelJson, recipe: NativeRecipe, ram: number, int8Samples: boolean): Fitting {
-  const needed = (trains: readonly string[], flash: boolean): number => {
-    const nodes = json.nodes.map((node) => (layers.includes(node.name) ? { ...node, frozen: !trains.includes(node.name) } : node));
+  const needed = (trains: readonly string[], biases: readonly string[], flash: boolean): number => {
+    const frozen = (name: string): boolean | 'weights' => (biases.includes(name) ? 'weights' : !trains.includes(name));
+    const nodes = json.nodes.map((node) => (layers.includes(node.name) ? { ...node, frozen: frozen(node.name) } : node));
     return programRam(planOf(onDevice(toNative({ ...json, nodes }), int8Samples), recipe, flash), int8Samples).total;
   };
-  const layers = planOf(toNative(json), null)
-    .nodes.filter((node) => node.paramBytes > 0)
-    .map((node) => node.name);
+  const withParameters = planOf(toNative(json), null).nodes.filter((node) => node.paramBytes > 0);
+  const layers = withParameters.map((node) => node.name);
+  const unbiased = new Set(json.nodes.filter((node) => node['bias'] === false).map(({ name }) => name));
+  const biased = withParameters.filter(({ name, layer }) => layer !== constant('node', 'notALayer') && !unbiased.has(name)).map(({ name }) => name);
   const trains: string[] = [];
-  for (const name of [...layers].reverse()) if (needed([...trains, name], true) <= ram) trains.push(name);
-  const frozenInFlash = trains.length === 0 || needed(trains, false) > ram;
-  const ramBytes = trains.length > 0 ? needed(trains, frozenInFlash) : Math.min(...layers.map((name) => needed([name], true)));
-  return { trains, of: layers.length, freeze: layers.filter((name) => !trains.includes(name)), frozenInFlash, ramBytes };
+  for (const name of [...layers].reverse()) if (needed([...trains, name], [], true) <= ram - ownBytes) trains.push(name);
+  const biases: string[] = [];
+  for (const name of [...biased].reverse()) if (!trains.includes(name) && needed(trains, [...biases, name], true) <= ram - ownBytes) biases.push(name);
+  const some = trains.length + biases.length > 0;
+  const frozenInFlash = !some || needed(trains, biases, false) > ram - ownBytes;
+  const ramBytes = some ? needed(trains, biases, frozenInFlash) : Math.min(...layers.map((name) => needed([name], [], true)));
+  const freeze = layers.filter((name) => !trains.includes(name)).map((name) => (biases.includes(name) ? `${name}.weight` : name));
+  return { trains, biases, of: layers.length, freeze, frozenInFlash, ramBytes };
 }

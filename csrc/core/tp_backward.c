@@ -119,7 +119,7 @@ static TP_NOINLINE bool tp_backward_gradients(tp_step *s, const tp_plan_node *p,
 static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool gradients) {
     const tp_layer_ops *ops = tp_layer_find(p->node.op);
     bool masks = TP_ANY_MASKS != 0 && tp_policy_find(s->plan->recipe.policy)->masks && p->layer != TP_NO_OFFSET;
-    bool trains = gradients && p->trainable != 0, fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
+    bool trains = gradients && tp_trains_weights(p), fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
     tp_backward_targets(s, p, a);
     bool errors = a->dx[0] != NULL || a->dx[1] != NULL;
     if (s->stage < TP_STAGE_GRADIENT && masks && errors && (tp_mask_of(s->arena, p)->flags & TP_MASK_ENDS) != 0) {
@@ -183,7 +183,7 @@ static bool tp_backward_late(tp_step *s) {
     const tp_plan *plan = s->plan;
     for (; s->node > plan->first_trainable; s->node--) {
         const tp_plan_node *p = &plan->node[s->node - 1u];
-        if (p->backward == 0 || p->trainable == 0) { continue; }
+        if (p->backward == 0 || !tp_trains_weights(p)) { continue; }
         tp_pass a;
         tp_backward_pass(&a, s, s->node - 1u);
         if (!tp_backward_gradients(s, p, &a)) { return false; }

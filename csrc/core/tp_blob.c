@@ -225,7 +225,7 @@ TP_COLD tp_status tp_net_flash(tp_net *net, const tp_blob *blob) {
         for (uint32_t t = 0; t < p->n_tensors; t++, index++) {
             char name[TP_NAME_BYTES + 16];
             tp_tensor_name(p, t, name);
-            if (p->flash == 0) { continue; }
+            if (!tp_in_flash(p, t)) { continue; }
             if (tp_blob_tensor(blob, name, &p->tensor[t]) != weights + p->tensor[t].offset) { return TP_E_MISMATCH; }
             if (!tp_net_sane(net, index, weights + p->tensor[t].offset)) { return TP_E_DATA; }
         }

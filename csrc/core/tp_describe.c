@@ -41,9 +41,11 @@ static const tp_list_row tp_rows_preset[] = {
     TP_LAST_ROW
 };
 static const tp_list_row tp_rows_kernel[] = {
+#if !TP_KERNELS_DIRECT /* no linker drops single strings */
 #define TP_KERNEL(name, ret, params) {#name, 0},
 #include "../kernel/tp_kernel_list.h"
 #undef TP_KERNEL
+#endif
     TP_LAST_ROW
 };
 static const tp_list_row tp_rows_isa[] = {

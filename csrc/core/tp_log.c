@@ -59,8 +59,9 @@ static uint64_t tp_log_net(const tp_net *net) {
     uint64_t hash = tp_log_seed;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         const tp_plan_node *p = &plan->node[i];
-        const uint8_t *home = p->flash != 0 ? net->flash : net->arena;
-        for (uint32_t t = 0; t < p->n_tensors; t++) { hash = tp_log_hash(hash, home + p->tensor[t].offset, p->tensor[t].bytes); }
+        for (uint32_t t = 0; t < p->n_tensors; t++) {
+            hash = tp_log_hash(hash, (tp_in_flash(p, t) ? net->flash : net->arena) + p->tensor[t].offset, p->tensor[t].bytes);
+        }
     }
     return tp_log_hash(hash, net->arena + plan->state_at, plan->state_bytes);
 }

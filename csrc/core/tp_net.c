@@ -8,7 +8,10 @@
 /* A plan of another machine: has this build the rows it needs? */
 static bool tp_net_has_rows(const tp_plan *plan) {
     bool rows = tp_loss_find(plan->loss) != NULL;
-    for (uint32_t i = 0; i < plan->n_nodes; i++) { rows = rows && tp_layer_find(plan->node[i].node.op) != NULL; }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        const tp_plan_node *p = &plan->node[i];
+        rows = rows && tp_layer_find(p->node.op) != NULL && (TP_WITH(PART, bias_only) || p->trainable != TP_TRAINS_BIAS);
+    }
     if (plan->training == 0) { return rows; }
     return rows && tp_policy_find(plan->recipe.policy) != NULL && tp_optim_find(plan->recipe.optimizer) != NULL;
 }
@@ -108,7 +111,7 @@ TP_COLD tp_status tp_net_tensor(const tp_net *net, uint32_t index, tp_tensor *te
         }
         if (tensor != NULL) { *tensor = p->tensor[index]; }
         if (name != NULL) { tp_tensor_name(p, index, name); }
-        if (data != NULL) { *data = (void *)(uintptr_t)((p->flash != 0 ? net->flash : net->arena) + p->tensor[index].offset); }
+        if (data != NULL) { *data = (void *)(uintptr_t)((tp_in_flash(p, index) ? net->flash : net->arena) + p->tensor[index].offset); }
         return TP_OK;
     }
     return TP_E_ARG;
@@ -121,7 +124,10 @@ static const tp_plan_node *tp_net_owner(const tp_net *net, uint32_t *index) {
     return p;
 }
 
-static bool tp_net_in_flash(const tp_net *net, uint32_t index) { return tp_net_owner(net, &index)->flash != 0; }
+static bool tp_net_in_flash(const tp_net *net, uint32_t index) {
+    const tp_plan_node *p = tp_net_owner(net, &index);
+    return tp_in_flash(p, index);
+}
 
 /* Would these bytes, which need no alignment, be values of parameter tensor `index`? Floats are finite. */
 static TP_COLD bool tp_net_sane(const tp_net *net, uint32_t index, const uint8_t *bytes) {

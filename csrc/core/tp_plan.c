@@ -88,6 +88,10 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     if (overflow) { return TP_E_LIMIT; }
     if (p->n_out == 0) { return TP_E_SHAPE; }
     if (ops->plan != NULL) { ops->plan(p, &plan->options, &overflow); }
+    if ((p->node.flags & TP_FLAG_BIAS_TRAINS) != 0) {
+        if (!TP_WITH(PART, bias_only)) { return TP_E_ABSENT; }
+        if ((ops->flags & TP_LAYER_WEIGHTS) == 0 || p->n_tensors < 2) { return TP_E_MODEL; }
+    }
     p->layer = TP_NO_OFFSET;
     if ((ops->flags & TP_LAYER_WEIGHTS) != 0) {
         if (plan->n_layers == TP_MAX_LAYERS) { return TP_E_LIMIT; }
@@ -97,15 +101,20 @@ static tp_status tp_plan_shape(tp_plan *plan, uint32_t i) {
     return overflow ? TP_E_LIMIT : TP_OK;
 }
 
-static bool tp_plan_trains(const tp_plan_node *p) { return p->rows > 0 && (p->node.flags & TP_FLAG_FROZEN) == 0; }
+/* TP_TRAINS_*; 0: nothing. */
+static uint32_t tp_plan_trains(const tp_plan_node *p) {
+    if (p->rows == 0) { return 0; }
+    if ((p->node.flags & TP_FLAG_FROZEN) == 0) { return TP_TRAINS_ALL; }
+    return TP_WITH(PART, bias_only) && (p->node.flags & TP_FLAG_BIAS_TRAINS) != 0 ? (uint32_t)TP_TRAINS_BIAS : 0u;
+}
 
 /* Which nodes the backward pass visits, and which errors they must produce. */
 static void tp_plan_backward(tp_plan *plan) {
     plan->first_trainable = plan->n_nodes;
     for (uint32_t i = 0; i < plan->n_nodes && plan->training != 0; i++) {
         tp_plan_node *p = &plan->node[i];
-        p->trainable = tp_plan_trains(p) ? 1u : 0u;
-        p->backward = p->trainable;
+        p->trainable = tp_plan_trains(p);
+        p->backward = p->trainable != 0 ? 1u : 0u;
         for (uint32_t slot = 0; slot < 2; slot++) {
             int32_t in = p->node.in[slot];
             p->needs_dx[slot] = in >= 0 && plan->node[in].backward != 0 ? 1u : 0u;
@@ -140,7 +149,7 @@ static void tp_plan_layers(tp_plan *plan, bool *overflow) {
         bool channel = params->select == TP_SELECT_CHANNEL || (params->select == TP_SELECT_AUTO && !wide);
         p->select = ((map || p->tensor[0].rank == 4) && channel) || tp_policy_find(plan->recipe.policy)->channels ? TP_SELECT_CHANNEL : TP_SELECT_ELEMENT;
         p->n_select = p->select == TP_SELECT_CHANNEL ? p->rows : p->n_out;
-        p->macs_dw = p->trainable != 0 ? tp_mul(p->n_out, p->macs_row, overflow) : 0u;
+        p->macs_dw = tp_trains_weights(p) ? tp_mul(p->n_out, p->macs_row, overflow) : 0u;
         p->macs_dx = p->needs_dx[0] != 0 ? tp_mul(p->n_out, p->macs_row, overflow) : 0u;
         if (p->backward == 0) { continue; }
         plan->macs_backward += (uint64_t)p->macs_dw + p->macs_dx;
@@ -243,7 +252,7 @@ tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut) {
     if (plan == NULL || cut == NULL) { return TP_E_ARG; }
     if (!TP_WITH(PART, cut)) { return TP_E_ABSENT; }
     uint32_t same = 0, i = plan->n_nodes;
-    while (same < plan->n_nodes && !tp_plan_trains(&plan->node[same]) && (tp_layer_find(plan->node[same].node.op)->flags & TP_LAYER_RANDOM) == 0) { same++; }
+    while (same < plan->n_nodes && tp_plan_trains(&plan->node[same]) == 0 && (tp_layer_find(plan->node[same].node.op)->flags & TP_LAYER_RANDOM) == 0) { same++; }
     for (int32_t lowest = (int32_t)i - 1; i-- > 0;) { /* that the nodes behind i read; the loss reads the last */
         if (i < same && lowest >= (int32_t)i) { break; }
         const tp_node *node = &plan->node[i].node;

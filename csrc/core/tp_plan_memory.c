@@ -26,7 +26,7 @@ static void tp_plan_lifetime_act(tp_plan *plan, uint32_t i) {
         const tp_plan_node *reader = &plan->node[j];
         if (reader->node.in[0] != (int32_t)i && reader->node.in[1] != (int32_t)i) { continue; }
         uint32_t flags = tp_layer_find(reader->node.op)->flags;
-        bool later = reader->backward != 0 && ((flags & TP_LAYER_NEEDS_X) != 0 || ((flags & TP_LAYER_X_IF_TRAINED) != 0 && reader->trainable != 0));
+        bool later = reader->backward != 0 && ((flags & TP_LAYER_NEEDS_X) != 0 || ((flags & TP_LAYER_X_IF_TRAINED) != 0 && tp_trains_weights(reader)));
         p->act_to = tp_max_u32(p->act_to, later ? tp_max_u32(end, 2u * n - j) : j);
     }
 }
@@ -41,7 +41,7 @@ static void tp_plan_lifetime_err(tp_plan *plan, uint32_t i) {
             break;
         }
     }
-    p->err_to = plan->options.samples > 1 && p->trainable != 0 ? 2u * n + 1u : 2u * n - i;
+    p->err_to = plan->options.samples > 1 && tp_trains_weights(p) ? 2u * n + 1u : 2u * n - i;
 }
 
 /* Does any node that shares this buffer need its own output later? Then nobody may write over it. */
@@ -170,10 +170,12 @@ static void tp_plan_parameters(tp_plan *plan, uint32_t *at, bool *overflow) {
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         p->flash = plan->options.flash != 0 && p->trainable == 0 && p->n_tensors > 0 ? 1u : 0u;
+        if (TP_WITH(PART, bias_only) && plan->options.flash != 0 && p->trainable == TP_TRAINS_BIAS) { p->flash = 2u; }
         for (uint32_t t = 0; t < p->n_tensors; t++) {
-            p->tensor[t].offset = p->flash != 0 ? in_blob : *at;
+            bool in_flash = tp_in_flash(p, t);
+            p->tensor[t].offset = in_flash ? in_blob : *at;
             in_blob = tp_align_up(tp_sum(in_blob, p->tensor[t].bytes, overflow), TP_WEIGHTS_ALIGN, overflow);
-            if (p->flash == 0) { *at = tp_align_up(tp_sum(*at, p->tensor[t].bytes, overflow), TP_ALIGN, overflow); }
+            if (!in_flash) { *at = tp_align_up(tp_sum(*at, p->tensor[t].bytes, overflow), TP_ALIGN, overflow); }
             bool constant = p->layer != TP_NO_OFFSET && t > 1; /* scales of int8 */
             plan->n_params += constant ? 0u : p->tensor[t].bytes / tp_dtype_bytes(p->tensor[t].dtype);
         }
@@ -207,11 +209,11 @@ static void tp_plan_state(tp_plan *plan, uint32_t *at, bool *overflow) {
         }
         if (p->trainable != 0 && optim->words != NULL) {
             p->optim = *at;
-            uint32_t words = optim->words(p->rows, p->row_len, tp_plan_bias(p), overflow);
+            uint32_t words = optim->words(p->rows, tp_trains_weights(p) ? p->row_len : 0u, tp_plan_bias(p), overflow);
             *at = tp_sum(*at, tp_mul(words, 4, overflow), overflow);
         }
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
-        if (p->trainable != 0 && ops->state_words != NULL) {
+        if (tp_trains_weights(p) && ops->state_words != NULL) {
             p->optim = *at;
             *at = tp_sum(*at, tp_mul(ops->state_words(plan, p), 4, overflow), overflow);
         }
@@ -231,7 +233,7 @@ static void tp_plan_gradients(tp_plan *plan, uint32_t *at, bool *overflow) {
         tp_plan_node *p = &plan->node[i];
         if (p->trainable == 0) { continue; }
         p->grad = *at;
-        uint32_t elements = tp_sum(tp_mul(p->rows, p->row_len, overflow), tp_plan_bias(p), overflow);
+        uint32_t elements = tp_sum(tp_trains_weights(p) ? tp_mul(p->rows, p->row_len, overflow) : 0u, tp_plan_bias(p), overflow);
         *at = tp_sum(*at, tp_mul(elements, 4, overflow), overflow);
         p->touched = *at;
         *at = tp_align_up(tp_sum(*at, p->rows + 1u, overflow), TP_ALIGN, overflow);
@@ -247,7 +249,7 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
         tp_plan_node *p = &plan->node[i];
         const tp_layer_ops *ops = tp_layer_find(p->node.op);
         uint32_t own = p->scratch;
-        if (p->trainable != 0) {
+        if (tp_trains_weights(p)) {
             bool at_once = direct && p->layer != TP_NO_OFFSET && ops->update == NULL && (ops->fused != NULL || plan->options.packing != 0);
             uint32_t rows = plan->recipe.batch == 1 && !at_once ? tp_plan_gradient_block(plan, p) : 0u;
             own = tp_sum(own, tp_plan_marks(p, overflow), overflow);
@@ -265,6 +267,20 @@ static void tp_plan_scratch(tp_plan *plan, bool *overflow) {
     }
 }
 
+/* Forward scratch of int8 convolutions costs nothing: it lies where no activation does at that time, or there is none. Only without
+ * `packing`, which has scratch for everything, and with one thread, since it is there once. */
+static void tp_plan_rooms(tp_plan *plan, bool *overflow) {
+    uint32_t most = tp_sum(plan->acts_bytes, plan->scratch_bytes, overflow);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        tp_plan_node *p = &plan->node[i];
+        tp_buffer want = {NULL, p->room, i, i};
+        p->room = 0;
+        if (want.bytes == 0 || want.bytes > most || plan->options.packing != 0 || plan->options.threads > 1) { continue; }
+        uint32_t at = tp_plan_fit(plan, &want, overflow);
+        if (at <= most - want.bytes) { p->room = plan->acts_at + at; }
+    }
+}
+
 static tp_status tp_plan_regions(tp_plan *plan) {
     bool overflow = false;
     uint32_t at = 0;
@@ -275,14 +291,15 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     }
     tp_plan_share(plan);
     tp_plan_place(plan, &overflow);
+    tp_plan_scratch(plan, &overflow);
     plan->acts_at = at;
+    if (TP_WITH(LAYER, conv2d_s8) || TP_WITH(LAYER, depthwise_conv2d_s8)) { tp_plan_rooms(plan, &overflow); }
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         if (p->act != TP_ACT_INPUT) { p->act = tp_sum(p->act, at, &overflow); }
         if (p->err != TP_NO_OFFSET) { p->err = tp_sum(p->err, at, &overflow); }
     }
     at = tp_sum(at, plan->acts_bytes, &overflow);
-    tp_plan_scratch(plan, &overflow);
     plan->scratch_at = at;
     plan->arena_bytes = tp_sum(at, plan->scratch_bytes, &overflow);
     return overflow ? TP_E_LIMIT : TP_OK;

@@ -21,7 +21,7 @@ static void tp_stats_layer(tp_step *s, const tp_plan_node *p, uint32_t k, float 
     bool masks = tp_policy_find(s->plan->recipe.policy)->masks;
     const tp_mask *mask = masks ? tp_mask_of(s->arena, p) : NULL;
     uint32_t dx = p->needs_dx[0] != 0 && (mask == NULL || (mask->flags & TP_MASK_ENDS) == 0) ? p->macs_row : 0u;
-    uint32_t dw = p->trainable != 0 ? p->macs_row : 0u, passes = k;
+    uint32_t dw = tp_trains_weights(p) ? p->macs_row : 0u, passes = k;
     if (masks && k > 0) { k = tp_mask_rows(mask, p); }
     uint32_t positions = p->select == TP_SELECT_CHANNEL ? p->n_out / p->rows : 1u, elements = k * positions;
     s->macs += (uint64_t)elements * dw + (uint64_t)passes * positions * dx;

@@ -37,7 +37,7 @@ static uint64_t tp_store_model(const tp_plan *plan, uint32_t key) {
         tp_node node = plan->node[i].node;
         uint32_t length = 0;
         while (length < TP_NAME_BYTES && node.name[length] != 0) { length++; }
-        node.flags &= ~TP_FLAG_FROZEN;
+        node.flags &= ~(TP_FLAG_FROZEN | TP_FLAG_BIAS_TRAINS);
         node.init = 0;
         hash = tp_store_hash(hash, &length, sizeof length);
         hash = tp_store_hash(hash, node.name, length);
@@ -61,7 +61,8 @@ static uint32_t tp_store_state(const tp_plan *plan) {
 static uint32_t tp_store_weights_bytes(const tp_plan *plan) {
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        for (uint32_t t = 0; t < plan->node[i].n_tensors && plan->node[i].flash == 0; t++) {
+        for (uint32_t t = 0; t < plan->node[i].n_tensors; t++) {
+            if (tp_in_flash(&plan->node[i], t)) { continue; }
             bytes += (plan->node[i].tensor[t].bytes + TP_WEIGHTS_ALIGN - 1u) / TP_WEIGHTS_ALIGN * TP_WEIGHTS_ALIGN;
         }
     }

@@ -6,6 +6,9 @@
 /* w -= lr g and nothing else: rows may be updated while their gradients are computed. */
 static bool tp_update_is_plain(const tp_plan *plan) { return tp_optim_find(plan->recipe.optimizer)->plain && plan->recipe.weight_decay == 0.0f; }
 
+/* Elements of a row in gradients and optimizer state. */
+TP_INLINE uint32_t tp_update_row_len(const tp_plan_node *p) { return TP_WITH(PART, bias_only) && p->trainable == TP_TRAINS_BIAS ? 0u : p->row_len; }
+
 /* Row `row` of a node's parameters, or its bias (row == rows). */
 static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g) {
     const tp_recipe *r = &s->plan->recipe;
@@ -17,12 +20,12 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
     bool bias = row == p->rows;
     tp_update u;
     u.k = s->k;
-    u.w = bias ? tp_tensor_f32(tp_home(s, p), &p->tensor[1]) : tp_arena_f32(s->arena, p->tensor[0].offset + row * p->row_stride);
+    u.w = bias ? tp_tensor_f32(tp_home_bias(s, p), &p->tensor[1]) : tp_arena_f32(s->arena, p->tensor[0].offset + row * p->row_stride);
     u.g = g;
     u.n = bias ? p->rows : p->row_len;
     u.row = row;
     u.rows = p->rows;
-    u.row_len = p->row_len;
+    u.row_len = tp_update_row_len(p);
     u.lr_batch = s->lr_batch;
     u.momentum = r->momentum;
     u.update = s->update;
@@ -34,7 +37,7 @@ static void tp_update_row(const tp_step *s, const tp_plan_node *p, uint32_t row,
 }
 
 static float *tp_update_gradient(const tp_step *s, const tp_plan_node *p, uint32_t row) {
-    return tp_arena_f32(s->arena, p->grad) + (size_t)row * p->row_len;
+    return tp_arena_f32(s->arena, p->grad) + (size_t)row * tp_update_row_len(p);
 }
 
 /* Bias gradient of one sample: to the buffer, or at batch 1 to the weights. */
@@ -128,7 +131,7 @@ static bool tp_update_batch(tp_step *s, bool apply) {
             uint8_t *touched = &s->arena[p->touched + s->item];
             if (*touched == 0) { continue; }
             if (!tp_step_take(s, n)) { return false; }
-            float *g = tp_arena_f32(s->arena, p->grad) + (size_t)s->item * p->row_len;
+            float *g = tp_update_gradient(s, p, s->item);
             if (apply) { tp_update_row(s, p, s->item, g); }
             TP_MEMSET(g, 0, (size_t)n * sizeof(float));
             *touched = 0;

@@ -97,6 +97,7 @@ typedef struct tp_shape {
 
 #define TP_FLAG_NO_BIAS 1u /* dense, conv: no bias tensor */
 #define TP_FLAG_FROZEN 2u  /* parameters of this node are not trained */
+#define TP_FLAG_BIAS_TRAINS 4u /* with TP_FLAG_FROZEN, of a dense layer or convolution: but for its bias */
 
 typedef enum tp_padding { TP_PAD_VALID = 0, TP_PAD_SAME = 1, TP_PAD_EXPLICIT = 2 } tp_padding;
 typedef enum tp_init { TP_INIT_HE_UNIFORM = 0, TP_INIT_GLOROT_UNIFORM = 1 } tp_init;
@@ -129,8 +130,8 @@ typedef struct tp_model {
     uint32_t loss;        /* wire id of the loss list */
 } tp_model;
 
-/* Sets TP_FLAG_FROZEN on the node of that name. The nodes array is the caller's. TP_E_ARG: no such name; TP_E_MODEL: it
- * has no parameters. */
+/* Sets TP_FLAG_FROZEN on the node of that name; of "NODE.weight" the weights alone: its bias trains (TP_FLAG_BIAS_TRAINS). The nodes
+ * array is the caller's. TP_E_ARG: no such name; TP_E_MODEL: it has no parameters, or no bias to train. */
 tp_status tp_model_freeze(tp_node *nodes, uint32_t n_nodes, const char *name);
 /* Sets TP_FLAG_FROZEN on every node with parameters before the n-th last weight layer; the others keep their flags.
  * TP_E_ARG: n is 0 or more than there are. */
@@ -251,6 +252,8 @@ typedef struct tp_quant {
     int32_t zero;
 } tp_quant;
 
+typedef enum tp_trains { TP_TRAINS_ALL = 1, TP_TRAINS_BIAS = 2 } tp_trains;
+
 /* What the plan knows of one node. Offsets are bytes from the arena's start. */
 typedef struct tp_plan_node {
     tp_node node;
@@ -258,8 +261,9 @@ typedef struct tp_plan_node {
     uint32_t dtype;                /* of the output: TP_F32 or TP_S8 */
     tp_quant xq[2], yq;            /* of inputs and output that are int8 */
     int32_t fixed[6];              /* constants of the int8 op, from those */
-    uint32_t flash;                /* 1: its parameters are in the blob, tp_tensor.offset bytes from its WGTS data on */
-    uint32_t folded;               /* 1: forward, the node before does its work */
+    uint16_t flash;                /* 1: its parameters are in the blob, tp_tensor.offset bytes from its WGTS data on; 2: all but the bias */
+    uint16_t folded;               /* 1: forward, the node before does its work */
+    uint32_t room;                 /* forward scratch of an int8 convolution, where nothing else lies then; 0: none */
     uint32_t pad_top, pad_left;    /* resolved padding */
     uint32_t n_out;                /* elements of the output */
     uint32_t act;                  /* output of this node; TP_ACT_INPUT: a view of the sample */
@@ -275,7 +279,7 @@ typedef struct tp_plan_node {
     uint32_t layer;                /* weight layer number 0 .. L-1 from the input; TP_NO_OFFSET: not one */
     uint32_t select;               /* TP_SELECT_ELEMENT or TP_SELECT_CHANNEL */
     uint32_t n_select;             /* N: rows the policy chooses from */
-    uint32_t trainable;            /* 1: has parameters that train */
+    uint32_t trainable;            /* 0: nothing of it; TP_TRAINS_ALL: its parameters; TP_TRAINS_BIAS: the bias alone */
     uint32_t backward;             /* 1: takes part in the backward pass */
     uint32_t needs_dx[2];          /* 1: computes the error of that input */
     uint32_t adds_dx[2];           /* 1: another consumer has already stored there, so add */
@@ -656,7 +660,7 @@ typedef enum tp_list {
 } tp_list;
 
 /* Name of row `index` of a list, its wire id in *id (may be NULL); NULL past the last row. Rows that TP_CONFIG_HEADER leaves out
- * are not there. */
+ * are not there, nor kernels where one instruction set alone is compiled. */
 const char *tp_list_name(tp_list list, uint32_t index, int32_t *id);
 /* Wire id of a name; 0: no such row, or a list without ids (presets, kernels, instruction sets). */
 uint32_t tp_list_id(tp_list list, const char *name);

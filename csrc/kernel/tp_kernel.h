@@ -4,6 +4,7 @@
 #define TINYPROP_TP_KERNEL_H
 
 #include "tp_rounding.h"
+#include "tp_softmax_s8.h"
 
 /* Geometry of a convolution, NHWC; c_in and c_out are those of the whole layer. */
 typedef struct tp_conv {

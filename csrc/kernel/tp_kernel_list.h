@@ -74,6 +74,11 @@ TP_KERNEL(depthwise_s8, void, (const tp_conv *g, uint32_t n, int8_t *y, const in
 TP_KERNEL(clamp_s8, void, (int8_t *y, const int8_t *x, int32_t lo, int32_t hi, uint32_t n))
 /* y = clamp(requantize(requantize((a - a_zero) << 20) + requantize((b - b_zero) << 20)) + y_zero) */
 TP_KERNEL(add_s8, void, (int8_t *y, const int8_t *a, const int8_t *b, const tp_add_s8 *q, uint32_t n))
+/* of the inputs under each window, groups = c_in = c_out; padding takes no part. The mean's halves go away from zero; scratch: c_in words */
+TP_KERNEL(max_pool_s8, void, (const tp_conv *g, int8_t *y, const int8_t *x))
+TP_KERNEL(avg_pool_s8, void, (const tp_conv *g, int8_t *y, const int8_t *x, uint32_t *scratch))
+/* of n inputs, in fixed point (tp_softmax_s8.h); output scale 1/256, zero -128 */
+TP_KERNEL(softmax_s8, void, (int8_t *y, const int8_t *x, const tp_softmax_s8 *q, uint32_t n))
 /* y = clamp(round(x / scale) + zero), half away from zero; NaN becomes 127. x = scale (y - zero) */
 TP_KERNEL(quantize_s8, void, (int8_t *y, const float *x, float scale, int32_t zero, uint32_t n))
 TP_KERNEL(dequantize_s8, void, (float *y, const int8_t *x, float scale, int32_t zero, uint32_t n))

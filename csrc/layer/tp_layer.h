@@ -78,8 +78,15 @@ typedef struct tp_layer_ops {
 /* Row of the list with that wire id; NULL: unknown. */
 static const tp_layer_ops *tp_layer_find(uint32_t id);
 
-/* Where the parameters of a node lie: in the arena, or in the file in flash. */
+/* Do its weights train, not only its bias? */
+TP_INLINE bool tp_trains_weights(const tp_plan_node *p) { return TP_WITH(PART, bias_only) ? p->trainable == TP_TRAINS_ALL : p->trainable != 0; }
+
+/* Does parameter tensor t lie in the file in flash, not in the arena? */
+TP_INLINE bool tp_in_flash(const tp_plan_node *p, uint32_t t) { return p->flash != 0 && (!TP_WITH(PART, bias_only) || p->flash == 1 || t != 1); }
+
+/* Where the parameters of a node lie, and where its bias. */
 TP_INLINE const uint8_t *tp_home(const tp_step *s, const tp_plan_node *p) { return p->flash != 0 ? s->flash : s->arena; }
+TP_INLINE const uint8_t *tp_home_bias(const tp_step *s, const tp_plan_node *p) { return tp_in_flash(p, 1) ? s->flash : s->arena; }
 
 TP_INLINE float *tp_tensor_f32(const uint8_t *arena, const tp_tensor *t) {
     return t->dtype == 0 ? NULL : (float *)(void *)(uintptr_t)(arena + t->offset);

@@ -93,7 +93,7 @@ static TP_COLD uint32_t tp_conv2d_piece_macs(const tp_step *s, const tp_plan_nod
 
 static void tp_conv2d_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
-    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home(s, p), &p->tensor[1]), *x = a->x[0];
+    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home_bias(s, p), &p->tensor[1]), *x = a->x[0];
     float *y = a->y;
     if (a->pieces > 0) {
         g = tp_conv_map(p);

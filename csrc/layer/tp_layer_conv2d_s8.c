@@ -16,6 +16,11 @@ static tp_status tp_dwconv2d_s8_shape(tp_plan_node *p, const tp_shape *in1) {
 static void tp_conv_s8_room(tp_plan_node *p, uint32_t groups, const tp_plan_options *options, bool *overflow) {
     tp_conv g = tp_window_geometry(p, groups);
     p->scratch = options->packing != 0 ? tp_mul(tp_max_u32(tp_conv_s8_scratch(&g), tp_conv_back_s8_scratch(&g)), 4, overflow) : 0u;
+    p->room = tp_align_up(tp_mul(tp_conv_s8_scratch(&g), 4, overflow), TP_ALIGN, overflow);
+}
+
+static uint32_t *tp_conv_s8_scratch_of(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    return p->room != 0 ? (uint32_t *)(void *)(s->arena + p->room) : tp_conv_room(s, a);
 }
 
 static void tp_conv2d_s8_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
@@ -33,13 +38,13 @@ static void tp_dwconv2d_s8_plan(tp_plan_node *p, const tp_plan_options *options,
 static void tp_conv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, 1);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_room(s, a));
+    TP_CALL(s->k, conv_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
 }
 
 static void tp_dwconv2d_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_conv g = tp_window_geometry(p, p->in.c);
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, tp_conv_room(s, a));
+    TP_CALL(s->k, depthwise_s8)(&g, a->n, a->y, a->x[0], tp_tensor_s8(tp_home(s, p), &p->tensor[0]), tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]), &q, tp_conv_s8_scratch_of(s, p, a));
 }
 
 static void tp_conv_s8_gradient(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, uint32_t first, uint32_t rows, uint32_t groups) {

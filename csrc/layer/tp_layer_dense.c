@@ -23,7 +23,7 @@ static TP_COLD void tp_dense_plan(tp_plan_node *p, const tp_plan_options *option
 }
 
 static void tp_dense_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home(s, p), &p->tensor[1]);
+    const float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]), *b = tp_tensor_f32(tp_home_bias(s, p), &p->tensor[1]);
     uint32_t first = a->piece, rows = a->pieces > 0 ? a->pieces : p->rows;
     float *y = a->y;
     TP_CALL(s->k, dense_f32)(y + first, w + (size_t)first * p->row_len, a->x[0], b != NULL ? b + first : NULL, rows, p->row_len, a->n);

@@ -18,7 +18,7 @@ static void tp_dense_s8_plan(tp_plan_node *p, const tp_plan_options *options, bo
 
 static void tp_dense_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
     tp_requant q = tp_s8_requant(s, p);
-    TP_CALL(s->k, dense_s8)(a->y, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), a->x[0], tp_tensor_s32(tp_home(s, p), &p->tensor[1]), &q, p->rows, p->row_len, a->n);
+    TP_CALL(s->k, dense_s8)(a->y, tp_tensor_s8(tp_home(s, p), &p->tensor[0]), a->x[0], tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]), &q, p->rows, p->row_len, a->n);
 }
 
 static void tp_dense_s8_errors(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {

@@ -15,20 +15,8 @@ static uint32_t tp_pool_s8_argmax(const tp_plan_node *p, const int8_t *x, uint32
 }
 
 static void tp_max_pool_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
-    uint32_t channels = p->in.c;
-    const int8_t *from = a->x[0];
-    int8_t *restrict y = a->y;
-    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, y += channels) {
-        tp_pool_window v = tp_pool_window_at(p, position);
-        for (uint32_t c = 0; c < channels; c++) { y[c] = -128; }
-        for (uint32_t iy = v.y0; iy < v.y1; iy++) {
-            const int8_t *x = from + (size_t)(iy * p->in.w + v.x0) * channels;
-            for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) {
-                for (uint32_t c = 0; c < channels; c++) { y[c] = x[c] > y[c] ? x[c] : y[c]; }
-            }
-        }
-    }
+    tp_conv g = tp_window_geometry(p, p->in.c);
+    TP_CALL(s->k, max_pool_s8)(&g, a->y, a->x[0]);
 }
 
 /* The error goes to the first maximum in (ky, kx) order. */
@@ -43,23 +31,15 @@ static void tp_max_pool_s8_errors(const tp_step *s, const tp_plan_node *p, const
     TP_CALL(s->k, finish_f32)(a->dx[0], a->n_dx[0]);
 }
 
+static void tp_avg_pool_s8_plan(tp_plan_node *p, const tp_plan_options *options, bool *overflow) {
+    (void)options;
+    p->scratch = tp_mul(p->in.c, 4, overflow);
+}
+
 /* The mean of the real elements, halves away from zero. */
 static void tp_avg_pool_s8_forward(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
-    (void)s;
-    uint32_t channels = p->in.c;
-    int8_t *y = a->y;
-    for (uint32_t position = 0; position < p->out.h * p->out.w; position++, y += channels) {
-        tp_pool_window v = tp_pool_window_at(p, position);
-        int32_t count = (int32_t)((v.y1 - v.y0) * (v.x1 - v.x0));
-        for (uint32_t c = 0; c < channels; c++) {
-            int32_t sum = 0;
-            for (uint32_t iy = v.y0; iy < v.y1; iy++) {
-                const int8_t *x = (const int8_t *)a->x[0] + (size_t)(iy * p->in.w + v.x0) * channels + c;
-                for (uint32_t ix = v.x0; ix < v.x1; ix++, x += channels) { sum += *x; }
-            }
-            y[c] = (int8_t)(sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count);
-        }
-    }
+    tp_conv g = tp_window_geometry(p, p->in.c);
+    TP_CALL(s->k, avg_pool_s8)(&g, a->y, a->x[0], a->scratch);
 }
 
 TP_OPTIONAL tp_layer_ops tp_layer_max_pool2d_s8 = {
@@ -69,5 +49,5 @@ TP_OPTIONAL tp_layer_ops tp_layer_max_pool2d_s8 = {
 
 TP_OPTIONAL tp_layer_ops tp_layer_avg_pool2d_s8 = {
     .name = "avg_pool2d_s8", .inputs = 1, .flags = TP_LAYER_X_S8 | TP_LAYER_Y_S8 | TP_LAYER_SAME,
-    .shape = tp_pool_shape, .forward = tp_avg_pool_s8_forward, .errors = tp_avg_pool_errors,
+    .shape = tp_pool_shape, .plan = tp_avg_pool_s8_plan, .forward = tp_avg_pool_s8_forward, .errors = tp_avg_pool_errors,
 };

@@ -38,26 +38,6 @@ static void tp_fixed_point(double real, int32_t *multiplier, int32_t *shift) {
     *shift = exponent;
 }
 
-/* (a * b * 2) >> 32, rounded; as gemmlowp's SaturatingRoundingDoublingHighMul. */
-TP_INLINE int32_t tp_fixed_mul(int32_t a, int32_t b) {
-    if (a == b && a == INT32_MIN) { return INT32_MAX; }
-    int64_t product = (int64_t)a * b;
-    return (int32_t)((product + (product >= 0 ? 1 << 30 : 1 - (1 << 30))) / ((int64_t)1 << 31));
-}
-
-/* x / 2^by, halves away from zero. */
-TP_INLINE int32_t tp_fixed_shift(int32_t x, int32_t by) {
-    if (by > 31) { return 0; }
-    int32_t mask = (int32_t)(((int64_t)1 << by) - 1), rest = x & mask;
-    return (x >> by) + (rest > (mask >> 1) + (x < 0 ? 1 : 0) ? 1 : 0);
-}
-
-/* x * 2^by, saturated. */
-TP_INLINE int32_t tp_fixed_raise(int32_t x, int32_t by) {
-    int64_t wide = (int64_t)x * ((int64_t)1 << by);
-    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
-}
-
 /* Declares the parameters; dim: of the weights. */
 static void tp_s8_parameters(tp_plan_node *p, uint32_t rank, const uint32_t dim[4], bool *overflow) {
     uint32_t out[4] = {p->out.c, 1, 1, 1}, requant[4] = {2, p->out.c, 1, 1};
@@ -148,7 +128,7 @@ static void tp_s8_update(const tp_step *s, const tp_plan_node *p, uint32_t row, 
     bool unscaled = (r->int8 & TP_INT8_UNSCALED) != 0;
     tp_rounding q = {r->seed, s->update, (uint32_t)(p - s->plan->node), row * ((p->row_len + 7u) / 8u), NULL, (r->int8 & TP_INT8_NEAREST) != 0};
     if (row == p->rows) {
-        int32_t *b = tp_tensor_s32(tp_home(s, p), &p->tensor[1]);
+        int32_t *b = tp_tensor_s32(tp_home_bias(s, p), &p->tensor[1]);
         tp_rng_block random = {{0}};
         for (uint32_t o = 0; o < p->rows; o++) {
             float unit = p->xq[0].scale * scale[o];

@@ -129,7 +129,7 @@ function addTrain(program: Command, register: Register): void {
     .option('--report <file>', 'write a report (HTML, one file); needs vega and vega-lite')
     .addOption(new Option('--init <file>', 'start from the weights of this model').conflicts('resume'))
     .option('--resume <file>', 'continue an interrupted training to the same bits')
-    .addOption(new Option('--freeze <names>', 'names of nodes, or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
+    .addOption(new Option('--freeze <names>', 'names of nodes (NODE.weight: all but its bias), or all-but-last:N').argParser(flag.freezeFlag).conflicts('resume'))
     .addOption(new Option('--replace-head <classes>', 'new last layer for so many classes').argParser(flag.integerFlag(1)).conflicts('resume'));
   flag.addCacheFlag(flag.addThreadsFlag(command));
   flag.addPreparationFlags(flag.addPolicyFlags(flag.addRecipeFlags(command)));
@@ -234,7 +234,7 @@ function addPlan(program: Command, register: Register): void {
     .option('--policy <name>', policyNames.join(', '), 'tinypropv2')
     .option('--batch <n>', 'samples per optimizer step', flag.integerFlag(1), 1)
     .option('--momentum <mu>', 'momentum (needs memory for it)', flag.numberFlag('a number from 0 to below 1', (v) => v >= 0 && v < 1), 0)
-    .option('--freeze <names>', 'names of nodes, or all-but-last:N', flag.freezeFlag)
+    .option('--freeze <names>', 'names of nodes (NODE.weight: all but its bias), or all-but-last:N', flag.freezeFlag)
     .option('--inference', 'plan for inference only')
     .option('--frozen-in-flash', 'parameters that do not train stay in the model file in flash')
     .option('--int8-samples', 'samples are int8, as the model\'s first operation would make them')
@@ -269,7 +269,7 @@ function addFirmware(program: Command, register: Register): void {
     .option('--seed <n>', 'seed of dropout', flag.integerFlag(0), 1)
     .option('--no-strings', 'leave the names of errors out of the image')
     .option('--int8-samples', 'samples reach the program as int8, a quarter of the RAM')
-    .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers to come');
+    .option('--cmsis-nn', 'link CMSIS-NN, which the project must have; for int8 layers');
   flag.addDataFlags(make, false);
   flag.addPolicyFlags(flag.addOptimizerFlags(make));
   flag.addOutputFlags(make, false);

@@ -77,10 +77,11 @@ export async function planCommand(flags: PlanFlags, { out }: Context): CommandRe
   }
 }
 
-function fittingText({ trains, of, freeze, frozenInFlash, ramBytes }: Fitting, ram: number): string {
-  if (trains.length === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the cheapest layer alone, everything else in flash, needs ${bytes(ramBytes)}`;
+function fittingText({ trains, biases, of, freeze, frozenInFlash, ramBytes }: Fitting, ram: number): string {
+  if (trains.length + biases.length === 0) return `\nwithin ${bytes(ram)} nothing of it can train: the cheapest layer alone, everything else in flash, needs ${bytes(ramBytes)}`;
+  const biasText = biases.length === 0 ? '' : `\nand of ${biases.length} more the bias: ${biases.join(', ')}`;
   const flash = frozenInFlash ? ' --frozen-in-flash' : '';
-  return `\nwithin ${bytes(ram)} ${trains.length} of ${of} layers can train, from the last one down: ${trains.join(', ')}\n--freeze ${freeze.join(',')}${flash} needs ${bytes(ramBytes)}`;
+  return `\nwithin ${bytes(ram)} ${trains.length} of ${of} layers can train${trains.length === 0 ? '' : `, from the last one down: ${trains.join(', ')}`}${biasText}\n--freeze ${freeze.join(',')}${flash} needs ${bytes(ramBytes)}`;
 }
 
 /** The store to plan: asked for by --block or --store. */
@@ -121,7 +122,7 @@ function nodeTable(nodes: ReturnType<Model['plan']>['nodes']): string {
     node.macs.forward === 0 ? '' : count(node.macs.forward),
     node.macs.dw === 0 ? '' : count(node.macs.dw),
     node.macs.dx === 0 ? '' : count(node.macs.dx),
-    node.select === null ? '' : `${node.select}${node.trainable ? '' : ' (frozen)'}, ${node.selectable}`,
+    node.select === null ? '' : `${node.select}${node.biasOnly ? ' (bias)' : node.trainable ? '' : ' (frozen)'}, ${node.selectable}`,
   ]);
   return textTable(columns, rows);
 }

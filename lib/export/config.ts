@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { facts, type NativeFacts, type NativeModel, type NativeRecipe } from '../addon';
+import { constant, facts, type NativeFacts, type NativeModel, type NativeRecipe } from '../addon';
 
 /** The lists whose rows a build may leave out, and the word of their macros. */
 const selectable = { layer: 'LAYER', loss: 'LOSS', policy: 'POLICY', optimizer: 'OPTIM' } as const;
@@ -45,6 +45,7 @@ export function configHeader(model: NativeModel, recipe: NativeRecipe, options: 
     const absent = lists[list].filter((row) => !used[list].includes(row.id));
     lines.push(...absent.map((row) => `#define TP_WITH_${selectable[list]}_${row.name} 0`));
   }
+  if (!model.nodes.some((node) => (node.flags & constant('flag', 'biasTrains')) !== 0)) lines.push('#define TP_WITH_PART_bias_only 0');
   lines.push('', '/* What the program does not call: -DTP_WITH_PART_cut=1 for one that does. */', '#ifndef TP_WITH_PART_cut', '#define TP_WITH_PART_cut 0', '#endif');
   return `${[...lines, '', '#endif'].join('\n')}\n`;
 }

@@ -101,7 +101,7 @@ export class MaskCosts {
           rowLength: node.rowLength,
           bias: json.nodes[i]?.['bias'] !== false,
           trainable: node.trainable !== 0,
-          macsRow: (node.outputs / node.rows) * node.macsRow,
+          macsRow: node.trainable === constant('trains', 'bias') ? 0 : (node.outputs / node.rows) * node.macsRow,
           macsDx: node.needsDx === 0 ? 0 : node.outputs * node.macsRow,
           inputs: h * w * c,
         },

@@ -55,8 +55,8 @@ describe('TP_CONFIG_HEADER', () => {
     expect(few[0]).toMatch(/^TP_OK [0-9a-f]{16}$/);
     expect(few[0]).toBe(all[0]);
     // What is left out says so; what never was there does too.
-    expect(few.slice(1)).toEqual(['layer TP_E_ABSENT', 'no layer TP_E_MODEL', 'loss TP_E_ABSENT', 'policy TP_E_ABSENT', 'optimizer TP_E_ABSENT', 'plan TP_E_ABSENT']);
-    expect(all.slice(1)).toEqual(['layer TP_OK', 'no layer TP_E_MODEL', 'loss TP_OK', 'policy TP_OK', 'optimizer TP_OK', 'plan TP_OK']);
+    expect(few.slice(1)).toEqual(['layer TP_E_ABSENT', 'no layer TP_E_MODEL', 'bias TP_E_ABSENT', 'loss TP_E_ABSENT', 'policy TP_E_ABSENT', 'optimizer TP_E_ABSENT', 'plan TP_E_ABSENT']);
+    expect(all.slice(1)).toEqual(['layer TP_OK', 'no layer TP_E_MODEL', 'bias TP_OK', 'loss TP_OK', 'policy TP_OK', 'optimizer TP_OK', 'plan TP_OK']);
   });
 
   it('leaves the names of errors out with TP_NO_STRINGS', () => {

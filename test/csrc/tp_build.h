@@ -95,6 +95,13 @@ static void tp_graph_cnn(tp_graph *g, const char *loss) {
     tp_graph_dense(g, tp_graph_op(g, "flatten", deep), 5);
 }
 
+/* Of node i the bias alone trains. */
+static void tp_graph_bias(tp_graph *g, uint32_t i) {
+    char name[TP_NAME_BYTES + 16];
+    snprintf(name, sizeof name, "%s.weight", g->node[i].name);
+    TP_CHECK_STATUS(tp_model_freeze(g->node, g->n, name), TP_OK);
+}
+
 /* --- recipes --- */
 
 static tp_recipe tp_recipe_of(const char *policy, const char *optimizer, uint32_t batch, float lr) {
@@ -150,6 +157,7 @@ static void tp_live_spread(tp_live *v) {
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         uint32_t bytes = (p->n_out * 4u + TP_ALIGN - 1u) / TP_ALIGN * TP_ALIGN;
+        p->room = 0;
         if (p->act != TP_ACT_INPUT) {
             p->act = at;
             at += bytes;

@@ -49,7 +49,7 @@ function planOf(path, ...flags) {
 
 /**
  * The export and what the package makes of the same samples.
- * @returns {Promise<{ skipped: string } | { expected: Record<string, string>, trains: string[], freeze: string[], plan: object }>}
+ * @returns {Promise<{ skipped: string } | { expected: Record<string, string>, trains: string[], biases: string[], plan: object }>}
  */
 export async function makeImage() {
   const missing = Object.values(files).find((path) => !existsSync(join(shared, path)));
@@ -85,7 +85,7 @@ export async function makeImage() {
   for (let i = 0; i < train.part.n; i++) trained += model.step(train.part.x.subarray(i * size, (i + 1) * size), train.part.labels[i]).trained ? 1 : 0;
   const expected = { weights: weightsHash(model), seen: String(train.part.n), trained: String(trained), before, after: await right(), test: String(test.part.n) };
   model.close();
-  return { expected, trains: fitting.trains, freeze: fitting.freeze, plan };
+  return { expected, trains: fitting.trains, biases: fitting.biases, plan };
 }
 
 /** Builds the image for a board, or for this machine (null). */

@@ -17,6 +17,8 @@ static const tp_requant q = {multiplier, shift, -5, 3, -128, 127};
 static const tp_add_s8 sum = {-5, 3, 1, 0x40000000, 0x50000000, 0x60000000, 0, -1, -18};
 static const tp_kernels *k;
 static uint64_t none; /* what two looks at the counter take */
+static const tp_conv halves = {16, 16, 16, 8, 8, 16, 2, 2, 2, 2, 0, 0, 16}, whole = {8, 8, 64, 1, 1, 64, 8, 8, 1, 1, 0, 0, 64};
+static const tp_softmax_s8 of_ten = {0x53a1b2c3, 22, -496};
 
 static void say(const char *what, const char *shape, uint64_t from) {
     const uint64_t ticks = counter_now() - from;
@@ -50,9 +52,18 @@ static void ours(void) {
         }
         say("int8", shapes[i].name, from);
     }
-    const uint64_t from = counter_now();
+    uint64_t from = counter_now();
     TP_CALL(k, add_s8)(y, x, x + 4096, &sum, 4096);
     say("int8", "add", from);
+    from = counter_now();
+    TP_CALL(k, max_pool_s8)(&halves, y, x);
+    say("int8", "max_pool", from);
+    from = counter_now();
+    TP_CALL(k, avg_pool_s8)(&whole, y, x, scratch);
+    say("int8", "avg_pool", from);
+    from = counter_now();
+    TP_CALL(k, softmax_s8)(y, x, &of_ten, 10);
+    say("int8", "softmax", from);
 }
 
 #ifdef TP_CMSIS_NN
@@ -88,10 +99,22 @@ static void direct(void) {
         }
         say(status == ARM_CMSIS_NN_SUCCESS ? "direct" : "refused", shapes[i].name, from);
     }
-    const uint64_t from = counter_now();
+    uint64_t from = counter_now();
     arm_elementwise_add_s8(x, x + 4096, -sum.a_zero, sum.a_multiplier, sum.a_shift, -sum.b_zero, sum.b_multiplier, sum.b_shift, 20, y, sum.y_zero,
                            sum.y_multiplier, sum.y_shift, -128, 127, 4096);
     say("direct", "add", from);
+    const cmsis_nn_pool_params by_two = {{2, 2}, {0, 0}, {-128, 127}}, by_one = {one, {0, 0}, {-128, 127}};
+    const cmsis_nn_context context = {scratch, sizeof scratch};
+    const cmsis_nn_dims in[2] = {{1, 16, 16, 16}, {1, 8, 8, 64}}, window[2] = {{1, 2, 2, 1}, {1, 8, 8, 1}}, out[2] = {{1, 8, 8, 16}, {1, 1, 1, 64}};
+    from = counter_now();
+    arm_max_pool_s8(&context, &by_two, &in[0], x, &window[0], &out[0], y);
+    say("direct", "max_pool", from);
+    from = counter_now();
+    arm_avgpool_s8(&context, &by_one, &in[1], x, &window[1], &out[1], y);
+    say("direct", "avg_pool", from);
+    from = counter_now();
+    arm_softmax_s8(x, 1, 10, of_ten.multiplier, of_ten.shift, of_ten.least, y);
+    say("direct", "softmax", from);
 }
 #else
 static void direct(void) {}

@@ -7,7 +7,10 @@ import { root } from '../../tools/native.mjs';
 import { cmsisNn, emulate } from './boards.mjs';
 
 export const int8File = join(root, 'test', 'firmware', 'measured-int8.json');
-const shapes = { dense: 'dense 128 -> 64', conv: 'conv 16x16x8, 3x3 -> 16', pointwise: 'conv 8x8x64, 1x1 -> 64', depthwise: 'depthwise 8x8x64, 3x3', add: 'add 4,096' };
+const shapes = {
+  dense: 'dense 128 -> 64', conv: 'conv 16x16x8, 3x3 -> 16', pointwise: 'conv 8x8x64, 1x1 -> 64', depthwise: 'depthwise 8x8x64, 3x3', add: 'add 4,096',
+  max_pool: 'max pool 16x16x16, 2x2', avg_pool: 'average pool 8x8x64, all', softmax: 'softmax of 10',
+};
 
 /** Lines `WHAT SHAPE HASH ticks=N` as { what: { shape: { hash, instructions } } }. */
 export function parseInt8(output) {

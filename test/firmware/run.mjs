@@ -187,9 +187,9 @@ async function testBoard(board, first, host) {
 
 /** MobileNetV2 learns in 256 KiB: the weights of the host's program and of the package, within the budget. */
 async function testImage(wanted) {
-  const { skipped, expected, trains, plan } = await makeImage();
+  const { skipped, expected, trains, biases, plan } = await makeImage();
   if (skipped !== undefined) return skip('MobileNetV2 in 256 KiB', skipped);
-  say(`# MobileNetV2-0.35, int8, 96x96: in 256 KiB ${trains.join(', ')} train; planned RAM ${plan.program.total} bytes`);
+  say(`# MobileNetV2-0.35, int8, 96x96: in 256 KiB ${trains.join(', ')} train, and of ${biases.join(', ')} the bias; planned RAM ${plan.program.total} bytes`);
   check(plan.budget.fits && plan.program.total <= budget.ram, `the plan keeps ${budget.ram} bytes of RAM and ${budget.flash} of flash`);
   const keys = Object.keys(expected);
   for (const board of [null, ...wanted.filter(({ name }) => imageBoards.includes(name))]) {

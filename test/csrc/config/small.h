@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A configuration with the rows of an MLP under TinyPropv2 alone: dense, relu, softmax cross-entropy, SGD; without the parts that they do not need. */
+#define TP_WITH_PART_bias_only 0
 #define TP_WITH_LAYER_conv2d 0
 #define TP_WITH_LAYER_conv1d 0
 #define TP_WITH_LAYER_depthwise_conv2d 0

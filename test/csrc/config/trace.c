@@ -59,6 +59,9 @@ int main(void) {
     nodes[1].op = 99;
     printf("no layer %s\n", tp_status_name(tp_plan_make(&model, &recipe, &planned.plan, sizeof planned, NULL)));
     nodes[1].op = 8;
+    nodes[0].flags = TP_FLAG_FROZEN | TP_FLAG_BIAS_TRAINS;
+    printf("bias %s\n", tp_status_name(tp_plan_make(&model, &recipe, &planned.plan, sizeof planned, NULL)));
+    nodes[0].flags = 0;
     model.loss = 3;
     printf("loss %s\n", tp_status_name(tp_plan_make(&model, NULL, &planned.plan, sizeof planned, NULL)));
     model.loss = 1;

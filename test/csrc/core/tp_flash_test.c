@@ -52,7 +52,9 @@ static void tp_trains_the_same(void) {
         tp_recipe r = tp_recipe_of("tinypropv2", "sgd", batch, 0.1f);
         tp_graph_cnn(&g, "softmax_cross_entropy");
         TP_CHECK_STATUS(tp_model_freeze_all_but_last(g.node, g.n, 2), TP_OK);
+        tp_graph_bias(&g, 0); /* its bias is in the arena, its weights are not */
         tp_pair_open(&p, &g, &r);
+        TP_CHECK(p.flash.plan->node[0].flash == 2 && p.flash.plan->node[0].trainable == TP_TRAINS_BIAS);
         float x[128] = {0};
         const float *y;
         TP_CHECK_STATUS(tp_net_forward(&p.flash.net, x, &y), TP_E_ARG); /* before it is bound */

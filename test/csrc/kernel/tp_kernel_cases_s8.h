@@ -86,6 +86,32 @@ TP_FLAT(add_s8) {
     k->add_s8(y, a, b, &q, c->n);
 }
 
+TP_CASE(max_pool_s8) {
+    tp_conv g = tp_geometry_s8(c, true);
+    g.groups = g.c_out = g.c_in;
+    int8_t *y = tp_io_s8(c, tp_conv_out(&g));
+    const int8_t *x = tp_in_s8(c, tp_conv_in(&g));
+    tp_ready(c);
+    k->max_pool_s8(&g, y, x);
+}
+
+TP_CASE(avg_pool_s8) {
+    tp_conv g = tp_geometry_s8(c, true);
+    g.groups = g.c_out = g.c_in;
+    int8_t *y = tp_io_s8(c, tp_conv_out(&g));
+    const int8_t *x = tp_in_s8(c, tp_conv_in(&g));
+    tp_ready(c);
+    k->avg_pool_s8(&g, y, x, tp_scratch_of(g.c_in, 0));
+}
+
+TP_CASE(softmax_s8) {
+    int8_t *y = tp_io_s8(c, c->n);
+    const int8_t *x = tp_in_s8(c, c->n);
+    const tp_softmax_s8 q = {(int32_t)(0x40000000u | tp_random() >> 2), 22, -(31 << 4)};
+    tp_ready(c);
+    if (c->n > 0) { k->softmax_s8(y, x, &q, c->n); }
+}
+
 TP_FLAT(quantize_s8) {
     int8_t *y = tp_io_s8(c, c->n);
     float *x = tp_io(c, c->n), scale = c->n % 3u == 0 ? 0.5f : 0.01f + 0.1f * tp_abs(tp_random_f32());

@@ -6,7 +6,7 @@
 #include "../tp_test.h"
 #include "tp_s8_numbers.h"
 
-enum { TP_ROOM = 1 << 15 };
+enum { TP_ROOM = 1 << 15, TP_SOFTMAX = 4200 };
 
 static int8_t tp_x[TP_ROOM], tp_w[TP_ROOM], tp_got[TP_ROOM], tp_want[TP_ROOM];
 static int32_t tp_b[1024], tp_multiplier[1024], tp_shift[1024];
@@ -160,6 +160,96 @@ static void tp_depthwise(void) {
         uint32_t c = 1u + tp_random_below(i % 8u == 0 ? 130u : 36u), each = i % 4u == 3u ? 2u + tp_random_below(2) : 1u;
         tp_conv g = tp_random_geometry(c, c * each, c);
         tp_compare_conv(&g, i);
+    }
+}
+
+/* --- poolings --- */
+
+/* Of the elements of channel c under window (oy, ox) that are no padding. */
+static void tp_spec_pool(const tp_conv *g, const int8_t *x, uint32_t oy, uint32_t ox, uint32_t c, int32_t *most, int32_t *sum, int32_t *count) {
+    *most = -128, *sum = 0, *count = 0;
+    for (uint32_t t = 0; t < g->kh * g->kw; t++) {
+        int64_t iy = (int64_t)oy * g->sh + t / g->kw - g->pad_top, ix = (int64_t)ox * g->sw + t % g->kw - g->pad_left;
+        if (iy < 0 || ix < 0 || iy >= g->h || ix >= g->w) { continue; }
+        int32_t a = x[((size_t)iy * g->w + (size_t)ix) * g->c_in + c];
+        *most = a > *most ? a : *most;
+        *sum += a;
+        *count += 1;
+    }
+}
+
+static void tp_poolings(void) {
+    tp_random_state = 11;
+    for (uint32_t i = 0; i < 400; i++) {
+        uint32_t channels = 1u + tp_random_below(i % 8u == 0 ? 130u : 36u);
+        tp_conv g = tp_random_geometry(channels, channels, channels);
+        if (i % 5u == 0) { g = (tp_conv){5, 5, channels, 1, 1, channels, 5, 5, 1, 1, 0, 0, channels}; } /* all of the map */
+        uint32_t n_y = g.oh * g.ow * channels;
+        tp_fill_s8(tp_x, g.h * g.w * channels, i % TP_KINDS);
+        memset(tp_got, 0x55, sizeof tp_got);
+        tp_under_test->max_pool_s8(&g, tp_got, tp_x);
+        for (uint32_t j = 0; j < n_y; j++) {
+            int32_t most, sum, count;
+            tp_spec_pool(&g, tp_x, j / channels / g.ow, j / channels % g.ow, j % channels, &most, &sum, &count);
+            TP_CHECKF(tp_got[j] == most, "case %u: maximum %d became %d", i, most, tp_got[j]);
+            tp_want[j] = (int8_t)((sum < 0 ? -1 : 1) * ((2 * (sum < 0 ? -sum : sum) + count) / (2 * count))); /* halves away from zero */
+        }
+        memset(tp_scratch, 0xff, sizeof tp_scratch);
+        tp_under_test->avg_pool_s8(&g, tp_got, tp_x, tp_scratch);
+        TP_CHECKF(memcmp(tp_got, tp_want, n_y) == 0, "case %u: mean of %u x %u", i, g.kh, g.kw);
+    }
+}
+
+/* --- softmax: gemmlowp's exp_on_negative_values and one_over_one_plus_x_for_x_in_0_1 --- */
+
+/* x 2^exponent, saturated */
+static int32_t tp_spec_raise(int64_t x, int32_t exponent) {
+    int64_t y = x * ((int64_t)1 << exponent);
+    return y > INT32_MAX ? INT32_MAX : y < INT32_MIN ? INT32_MIN : (int32_t)y;
+}
+
+static int32_t tp_spec_exp(int32_t a) {
+    static const int32_t power[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242}; /* exp(-1/4), exp(-1/2) .. */
+    int32_t modulo = (a & 0xffffff) - 0x1000000, x = tp_spec_raise(modulo, 5) + (1 << 28);
+    int32_t x2 = tp_spec_high_mul(x, x), x3 = tp_spec_high_mul(x2, x), x4 = tp_spec_high_mul(x2, x2);
+    int32_t rest = tp_spec_divide(tp_spec_high_mul(tp_spec_divide(x4, 2) + x3, 715827883) + x2, 1);
+    int32_t y = 1895147668 + tp_spec_high_mul(1895147668, x + rest);
+    for (int32_t e = 0; e < 7; e++) { y = ((modulo - a) >> (24 + e) & 1) != 0 ? tp_spec_high_mul(y, power[e]) : y; }
+    return a == 0 ? INT32_MAX : y;
+}
+
+static void tp_spec_softmax(int8_t *y, const int8_t *x, const tp_softmax_s8 *q, uint32_t n) {
+    int32_t most = -128, zeros = 0, e[TP_SOFTMAX];
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) { most = x[i] > most ? x[i] : most; }
+    for (uint32_t i = 0; i < n; i++) {
+        e[i] = x[i] - most < q->least ? 0 : tp_spec_exp(tp_spec_high_mul(tp_spec_wrap((int64_t)(x[i] - most) * ((int64_t)1 << q->shift)), q->multiplier));
+        sum += tp_spec_divide(e[i], 12);
+    }
+    sum = sum > INT32_MAX ? INT32_MAX : sum;
+    while (sum << zeros < (int64_t)1 << 31) { zeros++; }
+    int32_t half = (int32_t)((sum << zeros) / 2), r = 1515870810 + tp_spec_high_mul(half, -1010580540);
+    for (uint32_t i = 0; i < 3; i++) { r += tp_spec_raise(tp_spec_high_mul(r, (1 << 29) - tp_spec_high_mul(half, r)), 2); }
+    r = tp_spec_raise(r, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t v = x[i] - most < q->least ? -128 : tp_spec_divide(tp_spec_high_mul(r, e[i]), 35 - zeros) - 128;
+        y[i] = (int8_t)(v > 127 ? 127 : v);
+    }
+}
+
+static void tp_softmaxes(void) {
+    static const uint32_t size[4] = {12, 511, 1030, TP_SOFTMAX}; /* 511: the largest that CMSIS-NN gets */
+    tp_random_state = 12;
+    for (uint32_t i = 0; i < 400; i++) {
+        uint32_t n = i % 4u == 0 ? size[i / 4u % 4u] : 1u + tp_random_below(i % 4u == 1u ? 130u : 20u), span = 1u + tp_random_below(256);
+        double scale = 1e-6 * (double)(1u << tp_random_below(24)) * (1.0 + (double)tp_random_below(1000) / 1000.0), real = scale * (1 << 26);
+        tp_softmax_s8 q;
+        tp_fixed_point(real < INT32_MAX ? real : INT32_MAX, &q.multiplier, &q.shift);
+        q.least = -(int32_t)(((int64_t)31 << 26) >> q.shift);
+        for (uint32_t j = 0; j < n; j++) { tp_x[j] = (int8_t)(127 - (int32_t)tp_random_below(i % 16u == 0 ? 1u : span)); } /* sometimes all equal */
+        tp_spec_softmax(tp_want, tp_x, &q, n);
+        tp_under_test->softmax_s8(tp_got, tp_x, &q, n);
+        TP_CHECKF(memcmp(tp_got, tp_want, n) == 0, "case %u: %u inputs of scale %g", i, n, scale);
     }
 }
 
@@ -321,8 +411,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } tests[] = {{"tp_dense", tp_dense}, {"tp_convolutions", tp_convolutions}, {"tp_depthwise", tp_depthwise}, {"tp_elements", tp_elements},
-                 {"tp_sums", tp_sums}, {"tp_back", tp_back}, {"tp_updates", tp_updates}};
+    } tests[] = {{"tp_dense", tp_dense}, {"tp_convolutions", tp_convolutions}, {"tp_depthwise", tp_depthwise}, {"tp_poolings", tp_poolings}, {"tp_softmaxes", tp_softmaxes},
+                 {"tp_elements", tp_elements}, {"tp_sums", tp_sums}, {"tp_back", tp_back}, {"tp_updates", tp_updates}};
     bool usable = false;
     TP_RUN(tp_requantisation);
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {

@@ -216,6 +216,35 @@ static void tp_clamps_fold(void) {
     tp_live_close(&v);
 }
 
+/* The smallest plan gives convolutions scratch that nothing lives in at that time, at no cost: for training all of them; for inference,
+ * which needs less memory beside the largest activations, not all. */
+static void tp_scratch_is_idle(void) {
+    tp_graph g;
+    tp_graph_int8(&g);
+    tp_model m = tp_graph_model(&g);
+    tp_recipe r = tp_recipe_of("full", "sgd", 1, 0.05f);
+    tp_plan *plan = (tp_plan *)tp_alloc(tp_plan_bytes(g.n));
+    for (uint32_t training = 0; training < 2; training++) {
+        uint32_t rooms = 0;
+        TP_CHECK_STATUS(tp_plan_make(&m, training == 0 ? NULL : &r, plan, tp_plan_bytes(g.n), NULL), TP_OK);
+        for (uint32_t i = 0; i < plan->n_nodes; i++) {
+            const tp_plan_node *p = &plan->node[i];
+            const tp_conv conv = tp_window_geometry(p, tp_text_equal(tp_layer_find(p->node.op)->name, "conv2d_s8") ? 1u : p->in.c);
+            const uint32_t end = p->room + 4u * tp_conv_s8_scratch(&conv);
+            if (p->room == 0) { continue; }
+            rooms++;
+            TP_CHECKF(p->room % TP_ALIGN == 0 && p->room >= plan->acts_at && end <= plan->arena_bytes, "node %u", i);
+            for (uint32_t j = 0; j < plan->n_nodes; j++) {
+                const tp_plan_node *q = &plan->node[j];
+                if (q->act_owner != j || q->act == TP_ACT_INPUT || q->act_from > i || q->act_to < i) { continue; }
+                TP_CHECKF(end <= q->act || q->act + q->n_out * tp_dtype_bytes(q->dtype) <= p->room, "node %u in the output of %u", i, j);
+            }
+        }
+        TP_CHECKF(training == 0 ? rooms < 3 : rooms == 3, "%u of 3 have scratch", rooms);
+    }
+    free(plan);
+}
+
 static tp_status tp_planned_status(const tp_graph *g, const tp_recipe *r) {
     tp_model m = tp_graph_model(g);
     tp_plan *plan = (tp_plan *)tp_alloc(tp_plan_bytes(g->n));
@@ -316,6 +345,7 @@ int main(void) {
     TP_RUN(tp_int8_learns);
     TP_RUN(tp_int8_input);
     TP_RUN(tp_clamps_fold);
+    TP_RUN(tp_scratch_is_idle);
     TP_RUN(tp_int8_refusals);
     TP_RUN(tp_insane_tensors);
     return tp_end();

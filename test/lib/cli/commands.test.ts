@@ -299,6 +299,22 @@ describe('plan', () => {
     expect(batch.training.arenaBytes).toBeGreaterThan(plan.training.arenaBytes);
   });
 
+  it('says what can train within a budget: layers, and biases of others', async () => {
+    interface Plan {
+      program: { total: number };
+      nodes: { name: string; biasOnly: boolean }[];
+      budget: { fits: boolean; fitting: { trains: string[]; biases: string[]; freeze: string[]; ramBytes: number } };
+    }
+    const plan = ['plan', '--model', 'mlp:64-32-10'];
+    const [first, , last] = (await json<Plan>(plan)).nodes.map(({ name }) => name) as [string, string, string];
+    const part = await json<Plan>([...plan, '--freeze', `${first}.weight`, '--frozen-in-flash']);
+    expect(part.nodes.map(({ biasOnly }) => biasOnly)).toEqual([true, false, false]);
+    const within = await json<Plan>([...plan, '--ram', String(part.program.total + 4096)]); // 4 KiB are the program's own
+    expect(within).toMatchObject({ code: 4, budget: { fits: false, fitting: { trains: [last], biases: [first], freeze: [`${first}.weight`], ramBytes: part.program.total } } });
+    const less = await json<Plan>([...plan, '--ram', String(part.program.total + 4095)]);
+    expect(less.budget.fitting).toMatchObject({ trains: [last], biases: [], freeze: [first] });
+  });
+
   it('plans a store and its life', async () => {
     interface Plan {
       flashBytes: number;

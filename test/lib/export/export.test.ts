@@ -84,9 +84,14 @@ describe('the library in an export', () => {
       ...core.losses.map(({ name }) => `LOSS_${name}`),
       ...core.policies.map(({ name }) => `POLICY_${name}`),
       ...core.optimizers.map(({ name }) => `OPTIM_${name}`),
+      'PART_bias_only',
       'PART_cut',
     ];
     expect([...absent, ...used].sort()).toEqual(all.sort());
+    const biased = cnn();
+    biased.freeze([biased.tensors()[0]?.name ?? '']);
+    await exportFirmware(biased, at('biased'), { for: 'amalgamation' });
+    expect(text(at('biased'), 'tinyprop_config.h')).not.toContain('PART_bias_only');
   });
 });
 
