@@ -34,6 +34,7 @@ TP_SCALAR_BEGIN
 
 /* Keep and tell */
 #include "core/tp_blob.c"
+#include "core/tp_blob_write.c"
 #include "core/tp_store.c"
 #include "core/tp_log.c"
 #include "core/tp_describe.c"

@@ -33,7 +33,8 @@ export const methods: readonly ReproductionMethod[] = [
   },
   { name: 'velocity', title: 'Velocity', recipe: (effort) => ({ policy: velocity({ effort }) }), match: proportional },
   { name: 'tinyTrain', title: 'TinyTrain', recipe: (effort) => ({ policy: tinyTrain({ effort }) }), match: proportional },
-  { name: 'emp', title: 'EMP', recipe: (s) => ({ policy: emp({ s }) }), match: proportional },
+  // With equal factors the norms of the weights, which hardly change, choose nearly alone, and most channels never train: MNIST, 3 epochs at 1 %: 57 % against 90 %.
+  { name: 'emp', title: 'EMP', recipe: (s) => ({ policy: emp({ s, weightShare: 0.01 }) }), match: proportional },
   { name: 'eif', title: 'EIF', recipe: (rate) => ({ policy: eif({ rate }) }), match: proportional },
   { name: 'meprop', title: 'meProp', recipe: (s) => ({ policy: meProp({ s }) }), match: proportional },
   { name: 'random', title: 'Random skip, same effort', recipe: (rate) => ({ policy: randomSkip({ rate }) }), match: proportional },

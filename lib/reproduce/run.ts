@@ -49,9 +49,15 @@ export interface UnitRecord {
   matched?: { what: Match['what']; target: number; x: number };
 }
 
-/** All units, in a fixed order. */
+/** All units, in a fixed order: the rivals' seeds, then those that only the two references have. */
 export function unitsOf({ sets, methods, budget, seeds }: Pick<ReproduceOptions, 'sets' | 'methods' | 'budget' | 'seeds'>): Unit[] {
-  return sets.flatMap((set) => Array.from({ length: seeds ?? set.protocols[budget].seeds }, (_, i) => i + 1).flatMap((seed) => methods.map((method) => ({ set, method, seed }))));
+  return sets.flatMap((set) => {
+    const protocol = set.protocols[budget];
+    const compared = seeds ?? protocol.seeds;
+    const all = Math.max(compared, seeds ?? protocol.pairs ?? 0);
+    const runs = ({ name }: ReproductionMethod, seed: number): boolean => seed <= compared || name === reference.accuracy || name === reference.effort;
+    return Array.from({ length: all }, (_, i) => i + 1).flatMap((seed) => methods.filter((method) => runs(method, seed)).map((method) => ({ set, method, seed })));
+  });
 }
 
 /** Where the record of a unit stands. */
@@ -106,7 +112,7 @@ interface Prepared {
 
 async function prepare(set: ReproductionSet, { roots, weights, budget, signal, note }: ReproduceOptions): Promise<Prepared> {
   const protocol = set.protocols[budget];
-  const { seeds: _, limit, ...rest } = protocol;
+  const { seeds: _seeds, pairs: _pairs, limit, ...rest } = protocol;
   const file = set.weights ? weights : undefined;
   const spec = file === undefined ? set.model : `${set.model},${file}`;
   const stored = pretrainedSpec(spec, {})?.normalization;
@@ -126,7 +132,7 @@ async function prepare(set: ReproductionSet, { roots, weights, budget, signal, n
     split,
     protocol,
     base: {
-      format: 1,
+      format: 2,
       source: describe().sourceId,
       set: set.name,
       data: { hash: hashData(split), train: split.train.n, test: split.test?.n ?? 0 },
@@ -167,7 +173,7 @@ class SetRun {
     await writeFileAtomic(unitPath(this.options.out, this.options.budget, unit), jsonBytes(record));
   }
 
-  /** Mean of all seeds; undefined: all diverged. */
+  /** Mean of the seeds that all methods have; undefined: all diverged. */
   private async mean(method: ReproductionMethod, x: number, what: Match['what']): Promise<number | undefined> {
     const seeds = this.options.seeds ?? this.prepared.protocol.seeds;
     const trials = await Promise.all(Array.from({ length: seeds }, (_, i) => this.trial(method, x, i + 1)));

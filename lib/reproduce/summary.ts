@@ -43,6 +43,8 @@ export interface SetSummary {
   title: string;
   remark: string;
   model: string;
+  /** Source id of the C library; folders copied together may hold sets of several. */
+  source: string;
   data: { train: number; test: number };
   protocol: Trial['config']['protocol'];
   methods: MethodSummary[];
@@ -50,8 +52,7 @@ export interface SetSummary {
 
 /** What `summary.json` holds. */
 export interface Summary {
-  format: 1;
-  source: string | null;
+  format: 2;
   budget: string;
   sets: SetSummary[];
   /** Units that no run has finished yet, such as those of other shards. */
@@ -64,7 +65,6 @@ export function summarise(options: ReproduceOptions, missing: Missing[]): Summar
   const store = new TrialStore(options.out);
   const present = options.sets.filter(({ name }) => !missing.some(({ set }) => set === name));
   let unfinished = 0;
-  let source: string | null = null;
   const sets: SetSummary[] = [];
   for (const set of present) {
     const found: { method: string; record: UnitRecord; trial: Trial }[] = [];
@@ -76,7 +76,6 @@ export function summarise(options: ReproduceOptions, missing: Missing[]): Summar
     }
     const first = found[0]?.trial.config;
     if (first === undefined) continue;
-    source = first.source;
     const full = found.filter(({ method }) => method === reference.accuracy).map(({ trial }) => trial);
     const methods = options.methods.flatMap(({ name, title }) => {
       const own = found.filter(({ method }) => method === name);
@@ -84,9 +83,9 @@ export function summarise(options: ReproduceOptions, missing: Missing[]): Summar
       const paper = set.paper[name];
       return [methodSummary({ name, title, paper: paper === undefined ? null : paper / 100 }, own, full)];
     });
-    sets.push({ name: set.name, title: set.title ?? set.name, remark: set.remark, model: set.model, data: { train: first.data.train, test: first.data.test }, protocol: first.protocol, methods });
+    sets.push({ name: set.name, title: set.title ?? set.name, remark: set.remark, model: set.model, source: first.source, data: { train: first.data.train, test: first.data.test }, protocol: first.protocol, methods });
   }
-  return { format: 1, source, budget: options.budget, sets, unfinished, missing };
+  return { format: 2, budget: options.budget, sets, unfinished, missing };
 }
 
 function readRecord(path: string): UnitRecord | undefined {
@@ -127,7 +126,8 @@ const percent = (share: number | null | undefined, digits = 2): string => (share
 const signed = (share: number | null): string => (share === null ? '' : `${share > 0 ? '+' : ''}${(share * 100).toFixed(2)}`);
 
 /** A page of Markdown: Table I, backward effort, what is missed, and every set in detail. docs/REPRODUCTION.md is one. */
-export function markdown({ sets, budget, source, unfinished, missing }: Summary): string {
+export function markdown({ sets, budget, unfinished, missing }: Summary): string {
+  const sources = [...new Set(sets.map(({ source }) => source))];
   const names = [...new Map(sets.flatMap(({ methods }) => methods.map(({ name, title }) => [name, title] as const)))];
   const cell = (set: SetSummary, name: string, of: (method: MethodSummary) => string): string => {
     const method = set.methods.find((m) => m.name === name);
@@ -145,7 +145,7 @@ export function markdown({ sets, budget, source, unfinished, missing }: Summary)
   return [
     '# The experiments of arXiv 2409.07109, repeated',
     '',
-    `\`tinyprop reproduce --budget ${budget}\` with the C sources \`${(source ?? '').slice(0, 16)}\`. Numbers are percent. Data, networks, protocols and what the paper leaves open: docs/reproduce.md. Networks and`,
+    `\`tinyprop reproduce --budget ${budget}\` with the C sources ${sources.map((id) => `\`${id.slice(0, 16)}\``).join(', ')}. Numbers are percent. Data, networks, protocols and what the paper leaves open: docs/reproduce.md. Networks and`,
     'protocols are ours, so the paper\'s accuracies are no target: what is compared is each method with full training on the same data. Effort is backward multiply-accumulates as a share of dense training.',
     '',
     ...open,

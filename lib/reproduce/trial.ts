@@ -18,7 +18,7 @@ import type { Protocol } from './sets';
 /** Everything that a result depends on; its hash is the trial's name. */
 export interface TrialConfig {
   /** Of this file's content. */
-  format: 1;
+  format: 2;
   /** Source id of the C library. */
   source: string;
   set: string;
@@ -32,7 +32,7 @@ export interface TrialConfig {
   x: number | null;
   policy: Pick<PolicySpec, 'policy' | 'preset' | 'params'>;
   revisit: number;
-  protocol: Omit<Protocol, 'seeds'>;
+  protocol: Omit<Protocol, 'seeds' | 'pairs'>;
   seed: number;
 }
 
@@ -52,11 +52,12 @@ export interface TrialResult {
   failed?: string;
   /** Codes of warnings. */
   warnings: string[];
-  /** Share of the rows that was chosen, by weight layer. */
+  /** Share of the rows that was chosen, by weight layer, input to output. */
   layers: number[];
   /** Rows: true class. */
   confusion?: number[][];
-  epochs: { trainLoss: number; testAccuracy: number | null; testLoss: number | null; effortBackward: number; trainedFraction: number }[];
+  /** `k`: as `layers`, over the samples trained in the epoch. */
+  epochs: { trainLoss: number; testAccuracy: number | null; testLoss: number | null; effortBackward: number; effortTotal: number; trainedFraction: number; k: number[] }[];
 }
 
 /** A file of the folder `trials`. */
@@ -177,12 +178,14 @@ function resultOf(fit: FitResult, model: Model, confusion: Uint32Array[] | undef
     warnings: [...new Set(fit.warnings.map(({ code }) => code))].sort(),
     layers: layers.map(({ n, k }) => (n === 0 ? 0 : k / n)),
     ...(confusion && { confusion: confusion.map((row) => [...row]) }),
-    epochs: fit.history.map(({ trainLoss, testAccuracy, testLoss, effortBackward: effort, trainedFraction: trained }) => ({
-      trainLoss: rounded(trainLoss),
-      testAccuracy: testAccuracy ?? null,
-      testLoss: testLoss === undefined ? null : rounded(testLoss),
-      effortBackward: effort,
-      trainedFraction: trained,
+    epochs: fit.history.map((epoch) => ({
+      trainLoss: rounded(epoch.trainLoss),
+      testAccuracy: epoch.testAccuracy ?? null,
+      testLoss: epoch.testLoss === undefined ? null : rounded(epoch.testLoss),
+      effortBackward: epoch.effortBackward,
+      effortTotal: epoch.effortTotal,
+      trainedFraction: epoch.trainedFraction,
+      k: [...epoch.k],
     })),
   };
 }

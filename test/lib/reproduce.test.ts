@@ -34,6 +34,18 @@ describe('a reproduction', () => {
     expected = contents(path('whole'));
   });
 
+  it('trains full and TinyPropv2 with more seeds where the set asks for it', () => {
+    const [digits] = sets.filter(({ name }) => name === 'digits');
+    if (digits === undefined) throw new Error('no digits');
+    const more = { ...digits, protocols: { ...digits.protocols, quick: { ...digits.protocols.quick, seeds: 2, pairs: 4 } } };
+    const seedsOf = (seeds?: number): Record<string, number> => {
+      const units = unitsOf({ sets: [more], methods: chosen, budget: 'quick', ...(seeds !== undefined && { seeds }) });
+      return Object.fromEntries(chosen.map(({ name }) => [name, units.filter(({ method }) => method.name === name).length]));
+    };
+    expect(seedsOf()).toEqual({ full: 4, meprop: 2, tinyprop: 2, tinypropv2: 4 });
+    expect(seedsOf(1)).toEqual({ full: 1, meprop: 1, tinyprop: 1, tinypropv2: 1 });
+  });
+
   it('trains every method with every seed, rivals at the effort of TinyPropv2', () => {
     const [set] = summary.sets;
     expect(summary).toMatchObject({ unfinished: 0, missing: [], budget: 'quick' });
