@@ -22,9 +22,9 @@ static tp_status tp_backward_choose(tp_step *s, const tp_plan_node *p, const tp_
     if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, false); }
     /* a zero error updates nothing, not even a bias that has momentum (the baselines keep k = n) */
     if (p->trainable != 0 && p->n_tensors > 1 && k > 0 && l1 > 0.0f && !policy->masks) { tp_update_bias(s, p, a); }
-    tp_select_rows(s, p, a->d, k, a->scratch);
+    uint32_t passed = tp_select_rows(s, p, a->d, k, a->scratch);
     if (s->net->trace != NULL) { tp_backward_trace(s, p, a, k, l1, true); }
-    tp_stats_layer(s, p, k, l1, a->d);
+    tp_stats_layer(s, p, k, l1, a->d, passed);
     return TP_OK;
 }
 

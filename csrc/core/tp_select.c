@@ -15,16 +15,19 @@ static void tp_select_channels(const tp_step *s, const tp_plan_node *p, float *d
         tp_channel channel = {p->layer, c, score[c], weights};
         score[c] = policy->score(&s->plan->recipe.policy_params, tp_arena_f32(s->arena, p->policy), &channel);
     }
-    TP_CALL(s->k, top_f32)(score, p->rows, keep);
+    (void)TP_CALL(s->k, top_f32)(score, p->rows, keep);
     TP_CALL(s->k, mask_channels_f32)(d, score, positions, p->rows);
 }
 
-static void tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, void *scratch) {
+/* What stays is counted on the way, or not (TP_UNCOUNTED). */
+#define TP_UNCOUNTED 0xffffffffu
+static uint32_t tp_select_rows(const tp_step *s, const tp_plan_node *p, float *d, uint32_t keep, void *scratch) {
     if (keep == 0) {
         TP_MEMSET(d, 0, (size_t)p->n_out * sizeof(float));
     } else if (keep < p->n_select && p->select == TP_SELECT_CHANNEL) {
         tp_select_channels(s, p, d, keep, (float *)scratch);
     } else if (keep < p->n_select) {
-        TP_CALL(s->k, top_f32)(d, p->n_out, keep);
+        return TP_CALL(s->k, top_f32)(d, p->n_out, keep);
     }
+    return TP_UNCOUNTED;
 }

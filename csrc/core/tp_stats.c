@@ -16,7 +16,7 @@ static void tp_stats_clear(tp_stats *stats, const tp_plan *plan) {
 }
 
 /* One weight layer of one trained sample; under a mask k rows train and all pass errors on. MACs are counted by k, zeros included; `worked` is what was really done. */
-static void tp_stats_layer(tp_step *s, const tp_plan_node *p, uint32_t k, float l1, const float *kept) {
+static void tp_stats_layer(tp_step *s, const tp_plan_node *p, uint32_t k, float l1, const float *kept, uint32_t passed) {
     tp_stats *stats = s->stats;
     bool masks = tp_policy_find(s->plan->recipe.policy)->masks;
     const tp_mask *mask = masks ? tp_mask_of(s->arena, p) : NULL;
@@ -27,7 +27,8 @@ static void tp_stats_layer(tp_step *s, const tp_plan_node *p, uint32_t k, float 
     s->macs += (uint64_t)elements * dw + (uint64_t)passes * positions * dx;
     if (stats == NULL) { return; }
     tp_layer_stats *layer = &stats->layer[p->layer];
-    uint32_t passed = TP_CALL(s->k, count_above_f32)(kept, 0, p->n_out), worked = masks ? tp_mask_live(mask, p, kept) : passed;
+    if (passed == TP_UNCOUNTED) { passed = TP_CALL(s->k, count_above_f32)(kept, 0, p->n_out); }
+    uint32_t worked = masks ? tp_mask_live(mask, p, kept) : passed;
     layer->n += p->n_select;
     layer->k += k;
     layer->worked += worked;

@@ -116,10 +116,17 @@ static tp_status tp_train_decide(tp_step *s, bool *learn) {
     if (s->stats != NULL) { s->stats->alpha = alpha; }
     uint32_t i = s->at + s->first;
     const tp_recall *recall = s->net->recall;
-    tp_glance before = tp_train_glance(s, i);
-    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, &before};
+    tp_glance before;
+    tp_outcome o = {loss, alpha, plan->theta, plan->alpha_bound, NULL};
+    if (policy->look != NULL) {
+        before = tp_train_glance(s, i);
+        o.before = &before;
+    }
     *learn = policy->learn == NULL || policy->learn(plan, tp_arena_f32(s->arena, plan->policy_at), &o);
-    s->trained += *learn ? 1u : 0u;
+    if (*learn && s->trained++ == 0) { /* a step that trains on nothing needs no learning rate */
+        s->lr = tp_recipe_lr(&plan->recipe, tp_net_state(s->net)->progress.batches);
+        s->lr_batch = s->lr / (float)plan->recipe.batch;
+    }
     if (*learn && s->stats != NULL) { s->stats->trained += 1u; }
     if (recall != NULL && recall->loss != NULL) { recall->loss[i] = loss; }
     if (recall != NULL && recall->trained != NULL) { recall->trained[i] = *learn ? 1u : 0u; }
@@ -135,7 +142,7 @@ static bool tp_train_outcome(tp_step *s, tp_status *status) {
         if (tp_step_stops(s) || !tp_step_take(s, 2u * s->plan->n_out)) { return false; }
         *status = tp_train_decide(s, &learn);
         if (*status != TP_OK) { return true; }
-        s->learns |= (uint64_t)(learn ? 1u : 0u) << s->first;
+        if (learn) { s->learns |= (uint64_t)1 << s->first; }
     }
     s->first = s->n = 0;
     return true;
@@ -146,6 +153,7 @@ TP_INLINE bool tp_step_learns(const tp_step *s, uint32_t sample) { return (s->le
 /* The next samples that learn, behind those of this pass: they go backward together, and between them, with errors of zero, at
  * most as many that do not: those cost less than products over fewer samples. false: there are none. */
 static bool tp_train_run(tp_step *s) {
+    if (s->learns == 0) { return false; }
     const tp_plan_node *out = &s->plan->node[s->plan->n_nodes - 1u];
     uint32_t first = s->first + s->n, end, learners = 0, before = 0;
     for (uint32_t i = 0; i < first; i++) { before += tp_step_learns(s, i) ? 1u : 0u; }
@@ -196,8 +204,6 @@ static TP_NOINLINE tp_status tp_train_begin(tp_net *net, const tp_batch *batch, 
     s->stats = stats;
     s->training = true;
     s->batch_one = r->batch == 1;
-    s->lr = tp_recipe_lr(r, progress->batches);
-    s->lr_batch = s->lr / (float)r->batch;
     s->update = (uint32_t)progress->updates + 1u;
     net->error_node = net->plan->n_nodes;
     tp_stats_clear(stats, net->plan);

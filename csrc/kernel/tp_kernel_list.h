@@ -31,8 +31,9 @@ TP_KERNEL(sgd_f32, void, (float *w, float c, const float *g, uint32_t n))
 TP_KERNEL(momentum_f32, void, (float *w, float *v, float m, float c, const float *g, uint32_t n))
 /* elements with bits(|x|) > bits */
 TP_KERNEL(count_above_f32, uint32_t, (const float *x, uint32_t bits, uint32_t n))
-/* all but the `keep` largest |x|, compared as bits, become +0; of equals the first stay; zeros, -0 too, always become +0 */
-TP_KERNEL(top_f32, void, (float *x, uint32_t n, uint32_t keep))
+/* all but the `keep` largest |x|, compared as bits, become +0; of equals the first stay; zeros, -0 too, always become +0. Returns how
+ * many stay */
+TP_KERNEL(top_f32, uint32_t, (float *x, uint32_t n, uint32_t keep))
 /* score[c] = sum over positions |x[p][c]|, P = 1 */
 TP_KERNEL(channel_asum_f32, void, (float *score, const float *x, uint32_t positions, uint32_t channels))
 /* db[c] += x[p][c], positions ascending */

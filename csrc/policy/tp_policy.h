@@ -32,7 +32,7 @@ typedef struct tp_outcome {
     float loss;
     float alpha;        /* sum|delta^L| */
     float theta, bound; /* from the plan */
-    const tp_glance *before;
+    const tp_glance *before; /* NULL: the policy has no `look` */
 } tp_outcome;
 
 /* What a batch has cost. */

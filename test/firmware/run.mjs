@@ -119,7 +119,7 @@ function checkSymbols(board, folder) {
 }
 
 async function unitTest(board, folder, name) {
-  const { status, output } = await emulate(board, join(folder, `${name}.elf`), [], { timeout: 600_000 });
+  const { status, output } = await emulate(board, join(folder, `${name}.elf`), [], { timeout: options.all ? 3_600_000 : 600_000 });
   const lines = output.split(/\r?\n/);
   const passed = lines.filter((line) => /^ok\b/.test(line)).length;
   const failed = lines.filter((line) => /^not ok\b/.test(line)).length;

@@ -160,6 +160,10 @@ TP_CASE(dense_sgd_f32) {
     float *dx = tp_io(c, c->n), *w = tp_io(c, m * c->n), *x = tp_io(c, c->n), *d = tp_errors(c, 1, m);
     if (c->n % 4u == 0) { w[tp_random_below(m) * c->n] = tp_f32_from_bits(0x7f800000u); }
     if (c->n % 4u == 1u) { d[m - 1u] = 0.0f; }
+    if (c->n % 16u == 8u) { /* products that vanish: sums of -0 */
+        for (uint32_t i = 0; i < m * c->n; i++) { w[i] = -1e-30f; }
+        for (uint32_t i = 0; i < m; i++) { d[i] = 1e-30f; }
+    }
     tp_ready(c);
     k->dense_sgd_f32(c->n % 3u == 0 ? NULL : dx, w, x, d, 0.125f, m, c->n, c->shift % 2u != 0);
 }
@@ -404,7 +408,7 @@ static uint32_t *tp_scratch_of(uint32_t words, uint32_t n) {
     room = NULL;
     if (n % 6u == 5u) { return NULL; }
     room = (uint32_t *)malloc(words * sizeof(uint32_t));
-    if (room == NULL) { abort(); }
+    if (room == NULL) { return NULL; } /* a board has less memory */
     memset(room, 0xff, words * sizeof(uint32_t));
     return room;
 }
