@@ -14,7 +14,7 @@ static struct {
 } tp_cuts;
 
 /* One commit cut at `operation` of the flash as `before` has it; `now` is what a commit would write. */
-static void tp_cut(tp_rig *r, const tp_sim *before, const tp_store_info *last, uint32_t operation, tp_sim_tear tear, uint64_t old, uint64_t now) {
+static void tp_cut_power(tp_rig *r, const tp_sim *before, const tp_store_info *last, uint32_t operation, tp_sim_tear tear, uint64_t old, uint64_t now) {
     tp_store_info info = {0};
     tp_sim_copy(&r->sim, before);
     tp_sim_boot(&r->sim);
@@ -63,7 +63,7 @@ static void tp_cut_everywhere(const tp_geometry *geometry, const uint32_t *sizes
         uint32_t n = r.sim.operations;
         uint64_t now = tp_rig_hash(&r.trained);
         for (uint32_t operation = 1; operation <= n; operation++) {
-            for (uint32_t tear = 0; tear < TP_TEARS; tear++) { tp_cut(&r, &before, &last, operation, (tp_sim_tear)tear, old, now); }
+            for (uint32_t tear = 0; tear < TP_TEARS; tear++) { tp_cut_power(&r, &before, &last, operation, (tp_sim_tear)tear, old, now); }
         }
         operations += n;
         last = done;
