@@ -220,7 +220,8 @@ function addReproduce(program: Command, register: Register): void {
     .option('--report <file>', 'one HTML file about all results, without script or network (needs vega and vega-lite)')
     .option('--notes <file>', 'Markdown with sections "## SET" and "## summary", taken into summary.md and the report')
     .option('--shard <i/n>', 'the i-th of n parts; all write into one folder, or are copied into one', flag.shardFlag, { index: 1, count: 1 })
-    .option('--jobs <n>', 'trainings at the same time', flag.integerFlag(1), 1);
+    .option('--jobs <n>', 'trainings at the same time', flag.integerFlag(1), 1)
+    .option('--no-run', 'train nothing: summary and report of what is in --out, whichever version made it');
   flag.addOutputFlags(command, true);
   register(command, (context) => reproduceCommand(command.opts<ReproduceFlags>(), context));
 }

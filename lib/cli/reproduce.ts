@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TinypropError } from '../errors';
 import { readBytes, writeFileAtomic } from '../file';
-import { type Budget, methods, type Notes, parseNotes, reproduce, sets, type Summary, TrialStore } from '../reproduce';
+import { type Budget, collect, methods, type Notes, parseNotes, reproduce, sets, type Summary, TrialStore } from '../reproduce';
 import { meanAndSpread, percent, points } from '../report/format';
 import { renderReproduction } from '../report/reproduction';
 import { checkCharts } from '../report/vega';
@@ -27,6 +27,7 @@ export interface ReproduceFlags {
   notes?: string;
   shard: { index: number; count: number };
   jobs: number;
+  run: boolean;
 }
 
 /** Where the shared weights stand under a root, if nothing else is said. */
@@ -37,6 +38,9 @@ export async function reproduceCommand(flags: ReproduceFlags, context: Context):
   const { out, signal } = context;
   const chosen = pick('set', sets, flags.only ?? sets.filter(({ title }) => title !== undefined).map(({ name }) => name));
   const compared = pick('method', methods, flags.methods);
+  if (!flags.run && !existsSync(join(flags.out, 'units', flags.budget))) {
+    throw new TinypropError('ERR_TINYPROP_FILE', `--no-run: ${flags.out} holds no results of --budget ${flags.budget}`, { path: flags.out });
+  }
   try {
     mkdirSync(flags.out, { recursive: true });
   } catch (cause) {
@@ -51,7 +55,8 @@ export async function reproduceCommand(flags: ReproduceFlags, context: Context):
   const { budget, shard, jobs } = flags;
   const note = (line: string): void => out.note(line);
   try {
-    const summary = await reproduce({ roots: flags.dataRoot, out: flags.out, budget, sets: chosen, methods: compared, jobs, shard, signal, notes, note, ...defined({ weights, seeds: flags.seeds }) });
+    const options = { roots: flags.dataRoot, out: flags.out, budget, sets: chosen, methods: compared, jobs, shard, signal, notes, note, ...defined({ weights, seeds: flags.seeds }) };
+    const summary = await (flags.run ? reproduce : collect)(options);
     const [none] = summary.missing;
     if (none && summary.missing.length === chosen.length) throw new TinypropError('ERR_TINYPROP_SPEC', `none of the sets is there; ${none.set}: ${none.reason}`, { missing: summary.missing });
     out.document(summary);

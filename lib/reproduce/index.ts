@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../file';
 import { markdown } from './page';
-import { type ReproduceOptions, runUnits } from './run';
+import { type Missing, type ReproduceOptions, runUnits } from './run';
 import { summarise, type Summary } from './summary';
 import { jsonBytes } from './trial';
 
@@ -20,7 +20,12 @@ export { type Trial, TrialStore } from './trial';
  * @throws TinypropError `ERR_TINYPROP_ABORTED` after an abort (finished runs are kept), `ERR_TINYPROP_FILE`, and those of `loadData`
  */
 export async function reproduce(options: ReproduceOptions): Promise<Summary> {
-  const summary = summarise(options, await runUnits(options));
+  return collect(options, await runUnits(options));
+}
+
+/** Writes `summary.json` and `summary.md` from what is in the folder, whichever sources made it; trains nothing and reads no data. */
+export async function collect(options: ReproduceOptions, missing: Missing[] = []): Promise<Summary> {
+  const summary = summarise(options, missing);
   await writeFileAtomic(join(options.out, 'summary.json'), jsonBytes(summary));
   await writeFileAtomic(join(options.out, 'summary.md'), Buffer.from(markdown(summary, options.notes), 'utf8'));
   return summary;

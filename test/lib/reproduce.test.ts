@@ -183,6 +183,15 @@ describe('on the command line', () => {
     expect(found[0]?.methods.map(({ name }) => name)).toEqual(['full', 'tinypropv2']);
     expect(JSON.parse(readFileSync(path('cli/summary.json'), 'utf8'))).toMatchObject({ sets: JSON.parse(JSON.stringify(found)) as object });
     expect((await tinyprop(args)).out).toMatch(/Full training .*\n/);
+    const before = readFileSync(path('cli/summary.json'), 'utf8');
+    rmSync(path('cli/summary.json'));
+    expect(await tinyprop([...args, '--no-run'])).toMatchObject({ code: 0, err: expect.not.stringContaining('seed 1:') as string });
+    expect(readFileSync(path('cli/summary.json'), 'utf8')).toBe(before);
+  });
+
+  it('--no-run without results is an error of the file', async () => {
+    expect(await tinyprop(['reproduce', '--only', 'digits', '--no-run', '--out', path('nothing')])).toMatchObject({ code: 6, err: expect.stringMatching(/holds no results of --budget quick/) as string });
+    expect(existsSync(path('nothing'))).toBe(false);
   });
 
   it.each([
