@@ -109,7 +109,7 @@ export const sets: readonly ReproductionSet[] = [
     weights: true,
     remark: 'enlarged to 64x64; width 0.35 (the paper does not say)',
     complete: { train: 50_000, test: 10_000, classes: 100 },
-    protocols: protocols(images, { limit: 1000, epochs: 4 }, { limit: 3000, epochs: 30, ...imagesSeeds }),
+    protocols: protocols(images, { limit: 1000, epochs: 4 }, { limit: 2000, epochs: 50, ...imagesSeeds }),
   },
   {
     name: 'flowers102',

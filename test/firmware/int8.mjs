@@ -47,15 +47,15 @@ export const known = () => (existsSync(int8File) ? JSON.parse(readFileSync(int8F
 /** For measured-int8.json; what CMSIS-NN took stays when it is not there. */
 export const recordOf = (found, before) => ({ ours: counts(found.ours), cmsis: counts(found.cmsis) ?? before?.cmsis, direct: counts(found.direct) ?? before?.direct });
 
-/** Lines and those over `slack`, as measure.mjs has them. */
-export function changeInt8(board, found, version, slack) {
-  const before = known()[version]?.[board.name]?.ours ?? {};
+/** Lines and those over `slack`, as measure.mjs has them: instructions by shape, now and in the file. */
+export function changeKernels(what, found, before, slack) {
   const lines = [];
   const bad = [];
-  for (const [shape, { instructions }] of Object.entries(found.ours)) {
-    const more = before[shape] ? instructions / before[shape] - 1 : 0;
-    lines.push(`${board.name} int8 ${shape}: ${instructions}${before[shape] ? `, ${more >= 0 ? '+' : ''}${(100 * more).toFixed(1)} %` : ', not in measured-int8.json for this compiler'}`);
-    if (more > slack) bad.push(`${board.name} int8 ${shape}: ${instructions}, ${before[shape]} in measured-int8.json`);
+  for (const [shape, { instructions }] of Object.entries(found)) {
+    const was = before?.[shape];
+    const more = was ? instructions / was - 1 : 0;
+    lines.push(`${what} ${shape}: ${instructions}${was ? `, ${more >= 0 ? '+' : ''}${(100 * more).toFixed(1)} %` : ', not measured before with this compiler'}`);
+    if (more > slack) bad.push(`${what} ${shape}: ${instructions}, before ${was}`);
   }
   return { lines, bad };
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json and measured-int8.json (by compiler) and the tables of
-// docs/FIRMWARE.md. With --int8 the int8 kernels alone, of --board NAME if it says so; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside them.
+// `npm run firmware:measure`: measures every board, writes test/firmware/measured.json, measured-int8.json and measured-float.json (by compiler) and the
+// tables of docs/FIRMWARE.md. With --int8 or --float those kernels alone, of --board NAME if it says so; TINYPROP_CMSIS_NN_DIR, a checkout, measures CMSIS-NN beside the int8 ones.
 // The firmware test measures a part of it again and compares.
-//   node test/firmware/measure.mjs [--boards | --tuning | --int8]     only what the boards cost, only the whole fine-tunings, only the int8 kernels
+//   node test/firmware/measure.mjs [--boards | --tuning | --int8 | --float]     only what the boards cost, only the whole fine-tunings, only the int8 or float kernels
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
 import { boards, buildTests, cmsisNn, emulate, missing, out } from './boards.mjs';
+import { floatFile, floatRows, known as knownFloat, measureFloat, recordOf as floatRecord } from './float.mjs';
 import { int8File, int8Rows, known as knownInt8, measureInt8, recordOf } from './int8.mjs';
 import { worstStack } from './stack.mjs';
 import { makeTasks } from './tasks.mjs';
@@ -158,6 +159,17 @@ async function mainInt8(wanted) {
   fill('int8', `Compiler: arm-none-eabi-${compiler()}, -O2; CMSIS-NN -O3. Instructions of one call.\n\n${table(...int8Rows(measured, boards))}`);
 }
 
+async function mainFloat(wanted) {
+  const all = knownFloat();
+  const measured = { ...all[compiler()] };
+  for (const board of boards.filter(({ name, flags }) => (wanted === undefined || wanted.includes(name)) && !flags.includes('float-abi=soft'))) {
+    process.stdout.write(`${board.name}: float\n`);
+    measured[board.name] = floatRecord(await measureFloat(board, await buildTests(board, '')));
+  }
+  write(floatFile, `${JSON.stringify({ ...all, [compiler()]: measured }, null, 2)}\n`);
+  fill('float', `Compiler: arm-none-eabi-${compiler()}, -O2. Instructions for one multiply-accumulate, for a pair of them (dX and dW) in the last rows; calls included.\n\n${table(...floatRows(measured, boards))}`);
+}
+
 /** Tasks; an error if the data of one are not there. */
 function present(tasks) {
   const lacking = tasks.filter(({ skipped }) => skipped !== undefined);
@@ -179,11 +191,13 @@ async function measureBoards(known) {
 
 async function main() {
   const flag = { type: 'boolean', default: false };
-  const { values: only } = parseArgs({ options: { boards: flag, tuning: flag, int8: flag, board: { type: 'string', multiple: true } } });
-  const why = missing() ?? (only.int8 || existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
+  const { values: only } = parseArgs({ options: { boards: flag, tuning: flag, int8: flag, float: flag, board: { type: 'string', multiple: true } } });
+  const why = missing() ?? (only.int8 || only.float || existsSync(join(root, 'dist', 'esm.mjs')) ? undefined : 'the package is not built (npm run build)');
   if (why !== undefined) throw new Error(why);
-  if (!only.tuning && !only.boards) await mainInt8(only.board);
-  if (only.int8) return;
+  const kernels = !only.tuning && !only.boards;
+  if (kernels && !only.float) await mainInt8(only.board);
+  if (kernels && !only.int8) await mainFloat(only.board);
+  if (only.int8 || only.float) return;
   const all = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
   let measured = all[compiler()] ?? {};
   if (!only.tuning) measured = await measureBoards(measured);

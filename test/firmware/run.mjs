@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run test:firmware`: the core on emulated Cortex-M boards gives the bytes that it gives here.
-//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there, int8 kernels, MobileNetV2 in 256 KiB
+//   unit tests of test/csrc, the parity trace at length, a network from here that goes on learning there, float and int8 kernels, MobileNetV2 in 256 KiB
 //   TINYPROP_CMSIS_NN_DIR, a checkout of CMSIS-NN: int8 through it too
 // Every comparison prints `parity BOARD MODEL POLICY HASH ok|DIFFERENT`. The last line is `N passed, N failed[, N skipped]`.
 //   node test/firmware/run.mjs [--board NAME]... [--all | --image]     --all: also what takes minutes in an emulator; --image: MobileNetV2 alone
@@ -11,7 +11,8 @@ import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
 import { boards, buildExample, buildTests, cmsisNn, emulate, inParallel, missing, out, run } from './boards.mjs';
 import { budget, imageBoards, makeImage, runImage } from './image.mjs';
-import { changeInt8, measureInt8, otherBytes, parseInt8 } from './int8.mjs';
+import { known as knownFloat, measureFloat, otherFloats, parseFloat } from './float.mjs';
+import { changeKernels, known as knownInt8, measureInt8, otherBytes, parseInt8 } from './int8.mjs';
 import { change, compiler, measureBoard, slack } from './measure.mjs';
 import { makeTasks } from './tasks.mjs';
 
@@ -165,9 +166,17 @@ async function testBoard(board, first, host) {
     const found = await measureInt8(board, folder);
     const apart = otherBytes(host.int8, found);
     check(apart.length === 0, `${board.name}: int8 kernels${cmsisNn === undefined ? '' : ', and CMSIS-NN,'} give the bytes that they give here${apart.length === 0 ? '' : `, but for ${apart.join(', ')}`}`);
-    const { lines, bad } = changeInt8(board, found, compiler(), slack);
+    const { lines, bad } = changeKernels(`${board.name} int8`, found.ours, knownInt8()[compiler()]?.[board.name]?.ours, slack);
     for (const line of lines) say(`# ${line}`);
     check(bad.length === 0, `${board.name}: instructions of int8 kernels${bad.length === 0 ? '' : `; more than they were: ${bad.join('; ')}`}`);
+  });
+  jobs.push(async () => {
+    const found = await measureFloat(board, folder);
+    const apart = otherFloats(host.float, found);
+    check(apart.length === 0, `${board.name}: float kernels give the bytes that they give here${apart.length === 0 ? '' : `, but for ${apart.join(', ')}`}`);
+    const { lines, bad } = changeKernels(`${board.name} float`, found, knownFloat()[compiler()]?.[board.name], slack);
+    for (const line of lines) say(`# ${line}`);
+    check(bad.length === 0, `${board.name}: instructions of float kernels${bad.length === 0 ? '' : `; more than they were: ${bad.join('; ')}`}`);
   });
   if (first) {
     jobs.push(async () => {
@@ -208,7 +217,7 @@ async function testBoards(wanted) {
   for (const { name, skipped } of tasks) if (skipped !== undefined) skip(`task ${name}`, skipped);
   if (cmsisNn === undefined) skip('int8 through CMSIS-NN', 'set TINYPROP_CMSIS_NN_DIR to a checkout of it');
   const folder = await buildTests(null, join(out, 'tasks'));
-  const host = { tasks, int8: parseInt8((await run(join(folder, 'int8'), [])).output).int8, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
+  const host = { tasks, float: parseFloat((await run(join(folder, 'float'), [])).output), int8: parseInt8((await run(join(folder, 'int8'), [])).output).int8, trace: { 1000: await hostTrace(folder, '1000'), 100: await hostTrace(folder, '100') }, results: {} };
   for (const { name, skipped, policies } of tasks) {
     if (skipped !== undefined) continue;
     const { status, output } = await run(join(folder, `task-${name}`), Object.keys(policies));
