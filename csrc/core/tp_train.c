@@ -66,9 +66,10 @@ static void tp_train_group(tp_step *s, uint32_t at) {
 /* The same from the first sample on that the policy wants to see. false: there is none. */
 static TP_NOINLINE bool tp_train_next(tp_step *s, uint32_t at) {
     const tp_plan *plan = s->plan;
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_recall *recall = s->net->recall;
-    for (bool looks = tp_policy_looks(plan); looks && at < s->batch.n; at++) {
+    const bool looks = TP_ANY_LOOKS != 0 && at < s->batch.n && tp_policy_looks(plan);
+    const tp_policy_ops *policy = looks ? tp_policy_find(plan->recipe.policy) : NULL;
+    for (; looks && at < s->batch.n; at++) {
         tp_glance g = tp_train_glance(s, at);
         if (policy->look(plan, tp_arena_f32(s->arena, plan->policy_at), &g)) { break; }
         if (s->stats != NULL) { s->stats->passed += 1u; }
