@@ -32,8 +32,9 @@ static TP_COLD tp_status tp_batch_check(const tp_net *net, const tp_batch *b) {
     tp_status status = TP_WITH(PART, cut) ? tp_batch_check_cut(net, b, &alone) : TP_OK;
     if (status != TP_OK) { return status; }
     if (b->x == NULL && !alone) { return TP_E_ARG; }
+    const bool floats = !alone && plan->input_dtype == TP_F32;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!alone && !tp_input_ok(net, tp_batch_x(plan, b, i))) { return TP_E_DATA; }
+        if (floats && !TP_CALL(net->kernels, finite_f32)((const float *)b->x + (size_t)i * plan->n_in, plan->n_in)) { return TP_E_DATA; }
         if (loss->labels) {
             if (b->label[i] >= plan->n_out) { return TP_E_LABEL; }
             continue;
@@ -55,7 +56,7 @@ static tp_glance tp_train_glance(const tp_step *s, uint32_t i) {
 }
 
 /* The step turns to the samples at .. at + n of its batch that are worked on together. */
-static void tp_train_group(tp_step *s, uint32_t at) {
+TP_INLINE void tp_train_group(tp_step *s, uint32_t at) {
     s->at = at;
     s->group = tp_min_u32(s->plan->options.samples, s->batch.n - at);
     s->x = tp_batch_x(s->plan, &s->batch, at);
@@ -66,9 +67,10 @@ static void tp_train_group(tp_step *s, uint32_t at) {
 /* The same from the first sample on that the policy wants to see. false: there is none. */
 static TP_NOINLINE bool tp_train_next(tp_step *s, uint32_t at) {
     const tp_plan *plan = s->plan;
-    const tp_policy_ops *policy = tp_policy_find(plan->recipe.policy);
     const tp_recall *recall = s->net->recall;
-    for (bool looks = tp_policy_looks(plan); looks && at < s->batch.n; at++) {
+    const bool looks = TP_ANY_LOOKS != 0 && tp_policy_looks(plan);
+    const tp_policy_ops *policy = looks ? tp_policy_find(plan->recipe.policy) : NULL;
+    for (; looks && at < s->batch.n; at++) {
         tp_glance g = tp_train_glance(s, at);
         if (policy->look(plan, tp_arena_f32(s->arena, plan->policy_at), &g)) { break; }
         if (s->stats != NULL) { s->stats->passed += 1u; }
@@ -89,7 +91,8 @@ static float tp_sample_loss(const tp_step *s, float *d, float *alpha) {
     uint32_t i = s->at + s->first;
     tp_truth truth = {b->label != NULL ? b->label[i] : 0u, b->target != NULL ? b->target + (size_t)i * plan->n_out : NULL};
     bool correct = false;
-    const float *z = tp_step_act(s, (int32_t)plan->n_nodes - 1);
+    const tp_plan_node *last = &plan->node[plan->n_nodes - 1u]; /* its outputs are floats: tp_plan_make */
+    const float *z = (const float *)(const void *)(last->act == TP_ACT_INPUT ? s->x : s->arena + last->act) + (size_t)s->first * plan->n_out;
     float loss = tp_loss_find(plan->loss)->eval(s->k, z, d, alpha, plan->n_out, &truth, &correct);
     if (s->stats != NULL) {
         s->stats->samples += 1u;
@@ -251,7 +254,7 @@ static TP_NOINLINE tp_status tp_train_slice(tp_net *net) {
         case TP_STEP_RUN:
             if (tp_train_run(s)) {
                 s->phase = TP_STEP_BACKWARD;
-            } else if (!tp_train_next(s, s->at + s->group)) {
+            } else if (s->at + s->group >= s->batch.n || !tp_train_next(s, s->at + s->group)) {
                 s->node = 0;
                 s->phase = TP_STEP_UPDATE;
             }

@@ -51,8 +51,8 @@ TP_KERNEL(clamp_back_f32, float, (float *d, const float *y, float hi, uint32_t n
 TP_KERNEL(leaky_back_f32, float, (float *d, const float *y, float slope, uint32_t n))
 TP_KERNEL(sigmoid_back_f32, float, (float *d, const float *y, uint32_t n))
 TP_KERNEL(tanh_back_f32, float, (float *d, const float *y, uint32_t n))
-/* softmax of z; returns log(sum exp(z - max z)); p may be NULL */
-TP_KERNEL(softmax_f32, float, (float *p, const float *z, uint32_t n))
+/* softmax of z, of which `top` is the largest, n > 0; returns log(sum exp(z - top)); p may be NULL */
+TP_KERNEL(softmax_f32, float, (float *p, const float *z, float top, uint32_t n))
 /* sum over outputs of log(1 + exp(z)) - t z, P = 8; d = sigmoid(z) - t, may be NULL */
 TP_KERNEL(bce_f32, float, (float *d, const float *z, const float *t, uint32_t n))
 /* sum (z - t)^2, P = 8; d = s (z - t), may be NULL, else *l1 = sum |d|, P = 8 */

@@ -7,12 +7,23 @@ static float tp_xent_bound(uint32_t n) {
     return 2.0f;
 }
 
+/* The first of the largest. A NaN that is not the first number is passed over, but makes its own term of the softmax, and with it the loss, NaN. */
+static const float *tp_xent_top(const float *z, uint32_t n) {
+    const float *best = z, *at = z, *end = z + n;
+    for (;;) {
+        const float top = *best;
+        do {
+            if (++at == end) { return best; }
+        } while (!(*at > top));
+        best = at;
+    }
+}
+
 static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, float *l1, uint32_t n, const tp_truth *truth, bool *correct) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++) { best = z[i] > z[best] ? i : best; }
-    *correct = best == truth->label;
-    float behind = z[best] - z[truth->label]; /* exact to the last bit where it matters: near 0 */
-    float loss = TP_CALL(k, softmax_f32)(d, z, n) + behind;
+    const float *top = tp_xent_top(z, n), *right = z + truth->label;
+    *correct = top == right;
+    float behind = *top - *right; /* exact to the last bit where it matters: near 0 */
+    float loss = TP_CALL(k, softmax_f32)(d, z, *top, n) + behind;
     if (d != NULL) {
         d[truth->label] -= 1.0f;
         *l1 = TP_CALL(k, asum_f32)(d, n);
@@ -21,7 +32,7 @@ static float tp_xent_eval(const tp_kernels *k, const float *z, float *d, float *
 }
 
 static void tp_xent_probabilities(const tp_kernels *k, float *p, const float *z, uint32_t n) {
-    (void)TP_CALL(k, softmax_f32)(p, z, n);
+    (void)TP_CALL(k, softmax_f32)(p, z, *tp_xent_top(z, n), n);
 }
 
 TP_OPTIONAL tp_loss_ops tp_loss_softmax_cross_entropy = {

@@ -78,7 +78,6 @@ TP_INLINE __m256 tp_avx2_keep(__m256 a) {
 #define ve_max(a, b) _mm256_max_ps((a), (b))
 #define ve_only(m, a) _mm256_and_ps(_mm256_castsi256_ps(m), (a))
 #define ve_first(a) _mm256_cvtss_f32(a)
-#define ve_max_of(a) tp_avx2_largest(a)
 #define ve_of(u) _mm256_castsi256_ps(u)
 #define ve_of_int(u) _mm256_cvtepi32_ps(u)
 #define vu __m256i
@@ -188,11 +187,5 @@ TP_AVX2_ACROSS(tp_avx2_sum_of, _mm_add_epi32)
 TP_AVX2_ACROSS(tp_avx2_min_of, _mm_min_epu32)
 TP_AVX2_ACROSS(tp_avx2_max_of, _mm_max_epu32)
 #undef TP_AVX2_ACROSS
-
-TP_INLINE float tp_avx2_largest(__m256 a) {
-    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
-}
 
 #include "tp_simd_avx2_s8.h"

@@ -70,7 +70,6 @@
 #define ve_max(a, b) _mm512_max_ps((a), (b))
 #define ve_only(m, a) _mm512_maskz_mov_ps((m), (a))
 #define ve_first(a) _mm512_cvtss_f32(a)
-#define ve_max_of(a) _mm512_reduce_max_ps(a)
 #define ve_of(u) _mm512_castsi512_ps(u)
 #define ve_of_int(u) _mm512_cvtepi32_ps(u)
 #define vu __m512i

@@ -68,7 +68,6 @@
 #define ve_max(a, b) vbslq_f32(vcgtq_f32((a), (b)), (a), (b))
 #define ve_only(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
 #define ve_first(a) vgetq_lane_f32((a), 0)
-#define ve_max_of(a) vmaxvq_f32(a)
 #define ve_of(u) vreinterpretq_f32_u32(u)
 #define ve_of_int(u) vcvtq_f32_s32(vreinterpretq_s32_u32(u))
 #define vu uint32x4_t

@@ -46,7 +46,6 @@
 #define ve_max(a, b) ((a) > (b) ? (a) : (b))
 #define ve_only(m, a) ((m) ? (a) : 0.0f)
 #define ve_first(a) (a)
-#define ve_max_of(a) (a)
 #define ve_of(u) tp_f32_from_bits(u)
 #define ve_of_int(u) ((float)(int32_t)(u))
 #define vu uint32_t

@@ -340,7 +340,9 @@ TP_FLAT(softmax_f32) {
     tp_widen(c, x);
     tp_spoil(c, x);
     tp_ready(c);
-    tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, c->n));
+    float top = c->n > 0 ? x[0] : 0.0f;
+    for (uint32_t i = 1; i < c->n; i++) { top = x[i] > top ? x[i] : top; }
+    tp_result_f32(c, k->softmax_f32(c->n % 5u == 0 ? NULL : p, x, top, c->n));
 }
 
 TP_FLAT(bce_f32) {
