@@ -23,7 +23,7 @@ const stepsOf = (board) => (soft(board) ? '100' : '1000');
 /** A board that runs the unit tests of another one, which executes the same code at the same addresses: half the compiling. */
 const unitsOf = { 'mps2-an500': 'mps2-an386', 'mps2-an385': 'mps2-an385-v6m' };
 /** Unit tests of minutes in an emulator: on the first board, or with --all. */
-const slow = { first: ['core-tp_plan_test', 'core-tp_blob_test', 'tp_slice_test'], all: ['kernel-tp_kernel_test', 'kernel-tp_conv_test', 'kernel-tp_math_test', 'layer-tp_layer_test'] };
+const slow = { first: ['core-tp_plan_test', 'core-tp_blob_test', 'core-tp_cut_test', 'tp_slice_test'], all: ['kernel-tp_kernel_test', 'kernel-tp_conv_test', 'kernel-tp_math_test', 'layer-tp_layer_test'] };
 /** All that the library may leave open: three functions of string.h, and the compiler's own of the Arm run-time ABI. */
 const allowed = /^(memcpy|memmove|memset|__aeabi_(d2f|dadd|dcmpeq|dcmpgt|dcmplt|ddiv|dmul|dsub|f2d|f2iz|f2uiz|fadd|fcmpeq|fcmpge|fcmpgt|fcmple|fcmplt|fdiv|fmul|fsub|i2f|idiv|ldivmod|llsl|lmul|ui2d|ui2f|uidiv|uidivmod|ul2f|uldivmod))$/;
 
