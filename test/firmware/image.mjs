@@ -111,8 +111,9 @@ export async function runImage(board, options = {}) {
   const found = linesOf(output);
   if (board === null) return { status, output, found, memory: null };
   const sections = Object.fromEntries([...execFileSync('arm-none-eabi-size', ['-A', image], { encoding: 'utf8' }).matchAll(/^(\.\S+)\s+(\d+)/gm)].map(([, name, size]) => [name, Number(size)]));
+  // Of a million instructions; thousands of the predictions before and of the training.
   const [, million, forward, training] = /^ticks (\d+) (\d+) (\d+)/m.exec(output) ?? [];
-  const each = (ticks, n) => (options.count ? Math.round((1e6 * ticks) / million / Number(n)) : undefined); // instructions
+  const each = (ticks, n) => (options.count ? Math.round((1e9 * ticks) / million / Number(n)) : undefined); // instructions
   const stack = Number(/^stack (\d+)/m.exec(output)?.[1]);
   const flash = sections['.text'] + (sections['.ARM.exidx'] ?? 0) + sections['.data'];
   const memory = { data: sections['.data'], bss: sections['.bss'], stack, ram: sections['.data'] + sections['.bss'] + stack, flash, forward: each(forward, found.test), step: each(training, found.seen) };

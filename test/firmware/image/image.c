@@ -35,24 +35,24 @@ static tp_status test(uint32_t *right) {
 int main(void) {
     uint32_t before, after;
     stack_paint();
-    const double million = counter_start();
+    const unsigned long million = (unsigned long)counter_start();
     tp_status status = learn_open();
     uint64_t from = counter_now();
     if (status == TP_OK) { status = test(&before); }
-    const double forward = (double)(counter_now() - from);
+    const unsigned long forward = (unsigned long)((counter_now() - from) / 1000u);
     from = counter_now();
     for (uint32_t i = 0; status == TP_OK && i < image_samples[0]; i++) {
         uint32_t label = read_sample(i);
         status = learn_sample(x, label);
     }
-    const double training = (double)(counter_now() - from);
+    const unsigned long training = (unsigned long)((counter_now() - from) / 1000u);
     if (status == TP_OK) { status = test(&after); }
     const uint32_t stack = stack_used(); /* before printf */
     if (status == TP_OK) {
         learn_counts n = learn_count();
         printf("image weights=%08lx seen=%lu trained=%lu before=%lu after=%lu test=%lu source=%s\n", (unsigned long)learn_weights_hash(), (unsigned long)n.seen,
                (unsigned long)n.trained, (unsigned long)before, (unsigned long)after, (unsigned long)image_samples[1], tp_source_id());
-        printf("stack %lu\nticks %.0f %.0f %.0f\n", (unsigned long)stack, million, forward, training);
+        printf("stack %lu\nticks %lu %lu %lu\n", (unsigned long)stack, million, forward, training); /* no %f: newlib takes memory for it, and there is none */
     }
     printf("%s\n", tp_status_name(status));
     return status != TP_OK;
