@@ -293,7 +293,7 @@ static tp_status tp_plan_regions(tp_plan *plan) {
     tp_plan_place(plan, &overflow);
     tp_plan_scratch(plan, &overflow);
     plan->acts_at = at;
-    if (TP_WITH(LAYER, conv2d_s8) || TP_WITH(LAYER, depthwise_conv2d_s8)) { tp_plan_rooms(plan, &overflow); }
+    tp_plan_rooms(plan, &overflow);
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         tp_plan_node *p = &plan->node[i];
         if (p->act != TP_ACT_INPUT) { p->act = tp_sum(p->act, at, &overflow); }
