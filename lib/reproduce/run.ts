@@ -13,7 +13,7 @@ import { type ModelSpecContext, parseModelSpec, pretrainedSpec } from '../specs'
 import { type Match, type ReproductionMethod, reference, search } from './methods';
 import type { Notes } from './page';
 import type { Budget, Protocol, ReproductionSet } from './sets';
-import { hashData, jsonBytes, methodConfig, runTrial, type Trial, type TrialConfig, trialId, TrialStore } from './trial';
+import { hashData, jsonBytes, methodConfig, runTrial, type Trial, type TrialConfig, trialFormat, trialId, TrialStore } from './trial';
 
 /** Options of {@link reproduce}. */
 export interface ReproduceOptions {
@@ -135,7 +135,7 @@ async function prepare(set: ReproductionSet, { roots, weights, budget, signal, n
     split,
     protocol,
     base: {
-      format: 2,
+      format: trialFormat,
       source: describe().sourceId,
       set: set.name,
       data: { hash: hashData(split), train: split.train.n, test: split.test?.n ?? 0 },

@@ -15,10 +15,13 @@ import { Trainer } from '../trainer';
 import type { MethodRecipe, ReproductionMethod } from './methods';
 import type { Protocol } from './sets';
 
+/** Of a trial's content. */
+export const trialFormat = 2;
+
 /** Everything that a result depends on; its hash is the trial's name. */
 export interface TrialConfig {
   /** Of this file's content. */
-  format: 2;
+  format: typeof trialFormat;
   /** Source id of the C library. */
   source: string;
   set: string;
@@ -115,7 +118,8 @@ export class TrialStore {
     if (trial === undefined || trial.id !== id || trialId(trial.config) !== id) {
       throw new TinypropError('ERR_TINYPROP_FILE', `${path} does not hold the trial of its name; remove it, and it is made again`, { path });
     }
-    return trial;
+    // An older version's has other contents, and a name that this one gives to none.
+    return trial.config.format === trialFormat ? trial : undefined;
   }
 
   /** A trial that must be there. @throws TinypropError `ERR_TINYPROP_FILE` */

@@ -33,7 +33,7 @@ function checkOutput(out: string): void {
 }
 
 /** Stand-ins for a tool of another ecosystem. */
-function stub(folder: string, files: Record<string, string>): string {
+function standIn(folder: string, files: Record<string, string>): string {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content);
@@ -81,7 +81,7 @@ describe('Arduino', () => {
 
   it('has a sketch that compiles as C++17, runs, and gets the bits of Node', { timeout: 180_000 }, () => {
     const folder = at('arduino');
-    const arduino = stub(at('arduino-stub'), {
+    const arduino = standIn(at('arduino-stand-in'), {
       'Arduino.h': `#include <stdint.h>
 #include <stdio.h>
 #define HEX 16
@@ -170,7 +170,7 @@ describe('Zephyr', () => {
   });
 
   it.skipIf(noCmake)('builds as application and module with stand-ins of its functions', { timeout: 180_000 }, () => {
-    const zephyr = stub(at('zephyr-stub'), {
+    const zephyr = standIn(at('zephyr-stand-in'), {
       'ZephyrConfig.cmake': `file(STRINGS "\${CMAKE_CURRENT_SOURCE_DIR}/prj.conf" rows REGEX "^CONFIG_")
 foreach(row IN LISTS rows)
   string(REGEX MATCH "^([^=]+)=(.*)$" whole "\${row}")
@@ -224,7 +224,7 @@ describe('ESP-IDF', () => {
   });
 
   it.skipIf(noCmake)('says its requirements in script mode, before there are targets', () => {
-    const script = join(stub(at('idf-early'), {
+    const script = join(standIn(at('idf-early'), {
       'early.cmake': `set(ESP_PLATFORM 1)
 macro(idf_component_register)
   message(STATUS "component \${ARGV}")
@@ -237,7 +237,7 @@ include("${csrc}/CMakeLists.txt")
   });
 
   it.skipIf(noCmake)('builds as project and component with stand-ins of its functions', { timeout: 180_000 }, () => {
-    const idf = stub(at('idf-stub'), {
+    const idf = standIn(at('idf-stand-in'), {
       'tools/cmake/project.cmake': `set(ESP_PLATFORM 1)
 function(idf_component_register)
   cmake_parse_arguments(arg "" "" "SRCS;INCLUDE_DIRS;PRIV_REQUIRES" \${ARGN})
@@ -308,7 +308,7 @@ describe('CMSIS-Pack', () => {
 
 describe.skipIf(noCmake)('TINYPROP_CMSIS_NN', () => {
   const configure = (name: string, ...args: string[]): (() => string) => () => run('cmake', ['-S', at(`nn-${name}`), '-B', at(`nn-${name}-build`), ...args], root);
-  const project = (name: string, before = ''): void => void stub(at(`nn-${name}`), {
+  const project = (name: string, before = ''): void => void standIn(at(`nn-${name}`), {
     'CMakeLists.txt': `cmake_minimum_required(VERSION 3.18)\nproject(nn C)\n${before}\nadd_subdirectory("${csrc}" tinyprop)\nget_target_property(d tinyprop COMPILE_DEFINITIONS)\nget_target_property(l tinyprop LINK_LIBRARIES)\nmessage(STATUS "has \${d} \${l}")\n`,
   });
 
@@ -328,14 +328,14 @@ describe.skipIf(noCmake)('TINYPROP_CMSIS_NN', () => {
 
   it('links a folder of headers and library', () => {
     project('folder');
-    const folder = stub(at('nn-built'), { 'Include/arm_nnfunctions.h': '', 'lib/libcmsis-nn.a': '!<arch>\n' });
+    const folder = standIn(at('nn-built'), { 'Include/arm_nnfunctions.h': '', 'lib/libcmsis-nn.a': '!<arch>\n' });
     expect(configure('folder', '-DTINYPROP_CMSIS_NN=ON', `-DTINYPROP_CMSIS_NN_DIR=${folder}`)()).toMatch(/has .*TP_CMSIS_NN=1.* .*nn-built\/lib\/libcmsis-nn\.a/);
   });
 });
 
 describe.skipIf(noCmake)('TINYPROP_NO_STRINGS', () => {
   const definitions = (name: string, ...args: string[]): string => {
-    stub(at(name), { 'CMakeLists.txt': `cmake_minimum_required(VERSION 3.18)\nproject(s C)\nadd_subdirectory("${csrc}" tinyprop)\nget_target_property(d tinyprop COMPILE_DEFINITIONS)\nmessage(STATUS "has \${d}")\n` });
+    standIn(at(name), { 'CMakeLists.txt': `cmake_minimum_required(VERSION 3.18)\nproject(s C)\nadd_subdirectory("${csrc}" tinyprop)\nget_target_property(d tinyprop COMPILE_DEFINITIONS)\nmessage(STATUS "has \${d}")\n` });
     return run('cmake', ['-S', at(name), '-B', at(`${name}-build`), ...args], root);
   };
 
