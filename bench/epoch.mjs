@@ -12,7 +12,7 @@ const debian = '/usr/share/datasets/fashion-mnist';
 const lr = 0.01;
 
 /** @param {string | undefined} given a folder with the four IDX files, plain or gzip */
-function folder(given) {
+export function fashion(given) {
   const path = resolve(given ?? debian);
   const has = (/** @type {string} */ name) => existsSync(join(path, name)) || existsSync(join(path, `${name}.gz`));
   const missing = ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'].filter((name) => !has(name));
@@ -26,7 +26,7 @@ function folder(given) {
  * @param {{ data: string | undefined, epochs: number, rounds: number, pinned: string[], sourceId: string, model: object, json: boolean }} options
  */
 export async function epoch({ data, epochs, rounds, pinned, sourceId, model, json }) {
-  const path = folder(data);
+  const path = fashion(data);
   const request = { what: 'epoch', data: path, model, lr, epochs };
   const ours = await open(ourPackage(sourceId), pinned);
   if (ours === null) process.exit(1);

@@ -34,7 +34,7 @@ namespace {
 
 // Measured: a thread whose samples' activations and errors outgrow about two second-level caches loses more by fetching them than
 // it wins by products over more samples (MobileNetV2 at 96 x 96, batch 32: a quarter).
-constexpr uint32_t kMaxTogether = 32, kMaxActBytes = 9u << 18;
+constexpr uint32_t kMaxTogether = 32, kMaxAhead = 8, kMaxActBytes = 9u << 18;
 
 // As many samples at once as pays: those of a batch, fewer where their activations are large.
 PlanData MakeHostPlan(Napi::Env env, Napi::Value model, Napi::Value recipe, uint32_t samples, uint32_t threads) {
@@ -42,7 +42,8 @@ PlanData MakeHostPlan(Napi::Env env, Napi::Value model, Napi::Value recipe, uint
     tp_plan_options options = {chosen ? samples : 1, threads, 1, 0};
     PlanData plan = MakePlan(env, model, recipe, &options);
     const tp_plan &one = *PlanOf(plan);
-    const uint32_t batch = one.training != 0 ? one.recipe.batch : kMaxTogether;
+    const uint32_t steps = tp_plan_can_look_ahead(&one) ? kMaxAhead : one.recipe.batch;
+    const uint32_t batch = one.training != 0 ? steps : kMaxTogether;
     uint32_t most = batch < kMaxTogether ? batch : kMaxTogether;
     while (most > threads && one.acts_bytes > uint64_t{kMaxActBytes} * threads / most) most /= 2;
     if (chosen || most == 1) return plan;

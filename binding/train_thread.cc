@@ -2,7 +2,8 @@
 #include "train_thread.h"
 
 #include <algorithm>
-#include <memory>
+
+#include "samples.h"
 
 namespace tinyprop {
 
@@ -13,35 +14,13 @@ bool AppendLog(void *to, const void *bytes, uint32_t length) {
     return true;
 }
 
-namespace {
-
-// Samples in random order lie far away in memory: the next one comes while this one is worked on, or copied.
-void Prefetch(const float *x, size_t n) {
-    constexpr size_t kLine = 16, kMost = 4096; // floats
-    for (size_t i = 0; i < n && i < kMost; i += kLine) __builtin_prefetch(x + i);
-}
-
-// Floats whose first begins a line of the cache, as in the arena: else every second load of a wide register takes two.
-class Lines {
-  public:
-    explicit Lines(size_t n) : floats_(n + kLine) {
-        void *from = floats_.data();
-        size_t room = floats_.size() * sizeof(float);
-        first_ = static_cast<float *>(std::align(TP_ALIGN, n * sizeof(float), from, room));
-    }
-    float *data() { return first_; }
-
-  private:
-    static constexpr size_t kLine = TP_ALIGN / sizeof(float);
-    std::vector<float> floats_;
-    float *first_;
-};
-
-} // namespace
-
 void Job::Run(tp_net *net, const std::atomic<bool> &stop) {
     try {
-        Loop(net, stop);
+        if (kind == kTrain && passed == 0 && net->plan->options.samples > 1 && tp_plan_can_look_ahead(net->plan)) {
+            LoopAhead(net, stop);
+        } else {
+            Loop(net, stop);
+        }
     } catch (const std::bad_alloc &) {
         status = TP_E_LIMIT; // an exception must not leave the thread
     }
@@ -84,7 +63,7 @@ void Job::Loop(tp_net *net, const std::atomic<bool> &stop) {
         const tp_batch batch = {gather || n == 0 ? xs.data() : x + at[0] * n_in, label == nullptr ? nullptr : labels.data(),
                                 gather && target != nullptr ? targets.data() : one, n};
         const void *cut = Cut(net, batch, at, &frozen);
-        status = kind == kTrain ? Train(net, batch, cut, at, seen - n + unseen, stats) : Step(net, batch, cut, stats);
+        status = kind == kTrain ? Train(net, batch, cut, at, seen - n + unseen, nullptr, stats) : Step(net, batch, cut, stats);
         if (status != TP_OK) {
             error_node = net->error_node;
             if (kind != kTrain) FindFailure(net, batch, stats);
@@ -140,7 +119,7 @@ tp_status Job::Step(tp_net *net, const tp_batch &batch, const void *cut, tp_stat
     const uint32_t n_out = net->plan->n_out;
     float *out = keep_outputs ? &outputs[static_cast<size_t>(done) * n_out] : nullptr;
     if (kind == kEvaluate) {
-        tp_recall recall = {nullptr, nullptr, 0, cut};
+        tp_recall recall = {nullptr, nullptr, 0, cut, nullptr};
         net->recall = &recall;
         const tp_status evaluated = tp_eval_step(net, &batch, out, stats);
         net->recall = nullptr;
@@ -155,11 +134,11 @@ tp_status Job::Step(tp_net *net, const tp_batch &batch, const void *cut, tp_stat
 }
 
 // One step, with what is known of its samples; `unseen` more of the batch are not in it.
-tp_status Job::Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_stats *stats) {
+tp_status Job::Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_ahead *ahead, tp_stats *stats) {
     std::vector<float> loss(losses == nullptr ? 0 : batch.n);
     std::vector<uint8_t> trained(visits == nullptr ? 0 : batch.n);
     for (size_t i = 0; i < loss.size(); i++) loss[i] = losses[rows[i]];
-    tp_recall recall = {loss.empty() ? nullptr : loss.data(), trained.empty() ? nullptr : trained.data(), unseen, cut};
+    tp_recall recall = {loss.empty() ? nullptr : loss.data(), trained.empty() ? nullptr : trained.data(), unseen, cut, ahead};
     net->recall = &recall;
     status = tp_train_step(net, &batch, stats);
     if (log_flags != 0) Record(net, batch, rows, stats);

@@ -46,8 +46,9 @@ struct Job {
 
   private:
     void Loop(tp_net *net, const std::atomic<bool> &stop);
+    void LoopAhead(tp_net *net, const std::atomic<bool> &stop);
     tp_status Step(tp_net *net, const tp_batch &batch, const void *cut, tp_stats *stats);
-    tp_status Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_stats *stats);
+    tp_status Train(tp_net *net, const tp_batch &batch, const void *cut, const uint32_t *rows, uint32_t unseen, tp_ahead *ahead, tp_stats *stats);
     const void *Cut(tp_net *net, const tp_batch &batch, const uint32_t *rows, std::vector<uint8_t> *to);
     void FindFailure(tp_net *net, const tp_batch &batch, tp_stats *stats);
     void Add(const tp_plan *plan, const tp_stats *stats);

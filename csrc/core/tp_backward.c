@@ -154,7 +154,7 @@ static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool
  * nothing. false: the slice has ended before; else *status says how the pass ended. */
 static bool tp_backward(tp_step *s, tp_status *status) {
     const tp_plan *plan = s->plan;
-    bool late = plan->options.samples > 1 && !s->batch_one;
+    bool late = tp_plan_late(plan);
     *status = TP_OK;
     for (; s->node > plan->first_trainable; s->node--) {
         const tp_plan_node *p = &plan->node[s->node - 1u];

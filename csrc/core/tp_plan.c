@@ -264,3 +264,10 @@ tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut) {
     for (uint32_t j = 0; j <= i; j++) { cut->macs += plan->node[j].macs_forward; }
     return cut->macs > 0 ? TP_OK : TP_E_MODEL;
 }
+
+bool tp_plan_can_look_ahead(const tp_plan *plan) {
+    if (!TP_WITH(PART, ahead) || plan == NULL || plan->training == 0 || plan->recipe.batch != 1 || tp_policy_looks(plan)) { return false; }
+    uint32_t i = 0; /* the number of a sample, which dropout depends on, is that of its own step */
+    while (i < plan->n_nodes && (tp_layer_find(plan->node[i].node.op)->flags & TP_LAYER_RANDOM) == 0) { i++; }
+    return i == plan->n_nodes && tp_policy_find(plan->recipe.policy)->learn != NULL;
+}

@@ -20,7 +20,7 @@ static void tp_plan_lifetime_act(tp_plan *plan, uint32_t i) {
     uint32_t n = plan->n_nodes;
     p->act_from = i;
     p->act_to = i + 1u == n ? 2u * n + 1u : i;
-    uint32_t end = plan->options.samples > 1 ? 2u * n + 1u : 0u; /* gradients come after all errors (tp_backward.c) */
+    uint32_t end = tp_plan_late(plan) ? 2u * n + 1u : 0u;
     if (p->backward != 0 && (tp_layer_find(p->node.op)->flags & TP_LAYER_NEEDS_Y) != 0) { p->act_to = tp_max_u32(p->act_to, tp_max_u32(end, 2u * n - i)); }
     for (uint32_t j = i + 1; j < n; j++) {
         const tp_plan_node *reader = &plan->node[j];
@@ -41,7 +41,7 @@ static void tp_plan_lifetime_err(tp_plan *plan, uint32_t i) {
             break;
         }
     }
-    p->err_to = plan->options.samples > 1 && tp_trains_weights(p) ? 2u * n + 1u : 2u * n - i;
+    p->err_to = tp_plan_late(plan) && tp_trains_weights(p) ? 2u * n + 1u : 2u * n - i;
 }
 
 /* Does any node that shares this buffer need its own output later? Then nobody may write over it. */

@@ -32,6 +32,9 @@ TP_INLINE float *tp_step_l1(const tp_step *s) { return tp_step_loss(s) + s->plan
 /* Gradient rows that are computed together where there is no buffer for all of them. */
 TP_INLINE uint32_t tp_plan_gradient_block(const tp_plan *plan, const tp_plan_node *p) { return tp_min_u32(plan->options.packing != 0 || p->row_len <= 16u ? 8u : 1u, p->rows); }
 
+/* Do gradients come after all errors, so that a batch that fails has changed nothing? With batches of one sample rows move at once. */
+TP_INLINE bool tp_plan_late(const tp_plan *plan) { return plan->options.samples > 1 && plan->recipe.batch > 1; }
+
 /* Bytes of one mark a row. */
 TP_INLINE uint32_t tp_plan_marks(const tp_plan_node *p, bool *overflow) { return tp_align_up(tp_mul(p->rows, 4, overflow), 16, overflow); }
 

@@ -44,6 +44,7 @@ tp_status tp_step_resume(tp_net *net, uint32_t budget, bool *done) {
 tp_status tp_step_cancel(tp_net *net) {
     if (!tp_net_ready(net) || net->step.phase == TP_STEP_NONE) { return TP_E_ARG; }
     tp_step *s = &net->step;
+    tp_ahead *ahead = s->training ? tp_step_ahead(s) : NULL;
     if (s->training) {
         if (s->phase >= (s->batch_one ? TP_STEP_RUN : TP_STEP_UPDATE)) { return TP_E_BUSY; }
         s->phase = TP_STEP_NONE; /* nothing below can be stopped */
@@ -54,6 +55,7 @@ tp_status tp_step_cancel(tp_net *net) {
             tp_train_undo(net, true);
         }
     }
+    if (ahead != NULL) { ahead->ready = 0; }
     s->phase = TP_STEP_NONE;
     return TP_OK;
 }

@@ -64,6 +64,33 @@ TP_INLINE void tp_train_group(tp_step *s, uint32_t at) {
     s->n = s->group;
 }
 
+static tp_ahead *tp_step_ahead(const tp_step *s) {
+    const tp_recall *recall = s->net->recall;
+    return TP_WITH(PART, ahead) && s->batch_one && s->batch.n > 0 && s->batch.x != NULL && recall != NULL ? recall->ahead : NULL;
+}
+
+/* The step's sample is one of several whose forward passes are made together: now, or with a sample before it. Samples are counted from
+ * the first of those, so that this one is where its activations are; `at` is below zero by as many. */
+static TP_COLD void tp_train_ahead(tp_step *s, tp_ahead *ahead) {
+    if (ahead->ready == 0) {
+        ahead->slot = 0;
+        ahead->ready = s->n = tp_min_u32(s->plan->options.samples, ahead->n < s->plan->options.samples ? ahead->n + 1u : ahead->n);
+        return;
+    }
+    s->at -= ahead->slot;
+    s->x -= (size_t)ahead->slot * tp_input_bytes(s->plan);
+    s->sample -= ahead->slot;
+    s->first = ahead->slot;
+    s->group = ahead->slot + 1u;
+    s->phase = TP_STEP_DECIDE;
+}
+
+/* A step has ended: the forward passes behind its own are those of the weights as they are, unless it has changed them. */
+static TP_COLD void tp_train_ahead_end(const tp_step *s, tp_ahead *ahead) {
+    ahead->slot++;
+    ahead->ready = s->trained > 0 || s->status != TP_OK ? 0u : ahead->ready - 1u;
+}
+
 /* The same from the first sample on that the policy wants to see. false: there is none. */
 static TP_NOINLINE bool tp_train_next(tp_step *s, uint32_t at) {
     const tp_plan *plan = s->plan;
@@ -81,6 +108,8 @@ static TP_NOINLINE bool tp_train_next(tp_step *s, uint32_t at) {
     s->learns = s->node = 0;
     s->phase = TP_STEP_FORWARD;
     tp_train_group(s, at);
+    tp_ahead *ahead = tp_step_ahead(s);
+    if (ahead != NULL) { tp_train_ahead(s, ahead); }
     return true;
 }
 
@@ -234,6 +263,8 @@ static void tp_train_end(tp_net *net) {
         policy->spent(s->plan, tp_arena_f32(s->arena, s->plan->policy_at), &spent);
     }
     if (s->stats != NULL && s->stats->samples > 0) { s->stats->loss /= (float)s->stats->samples; }
+    tp_ahead *ahead = tp_step_ahead(s);
+    if (ahead != NULL) { tp_train_ahead_end(s, ahead); }
     s->phase = TP_STEP_NONE;
 }
 
@@ -263,7 +294,7 @@ static TP_NOINLINE tp_status tp_train_slice(tp_net *net) {
             if (!tp_backward(s, &status)) { return TP_OK; }
             if (status != TP_OK) { net->error_node = s->node - 1u; }
             s->node = net->plan->n_nodes;
-            s->phase = net->plan->options.samples > 1 && !s->batch_one ? TP_STEP_GRADIENT : TP_STEP_RUN;
+            s->phase = tp_plan_late(net->plan) ? TP_STEP_GRADIENT : TP_STEP_RUN;
             break;
         case TP_STEP_GRADIENT:
             if (!tp_backward_late(s)) { return TP_OK; }

@@ -343,6 +343,10 @@ typedef struct tp_cut {
  * lie below; TP_E_ABSENT: left out of this build (TP_WITH_PART_cut). */
 tp_status tp_plan_cut(const tp_plan *plan, tp_cut *cut);
 
+/* Is tp_ahead for this plan? The batch size is 1, the method may leave a sample untrained after its forward pass but not before, and
+ * there is no dropout. false, too: left out of this build (TP_WITH_PART_ahead). Worth it where options.samples > 1. */
+bool tp_plan_can_look_ahead(const tp_plan *plan);
+
 /* ----------------------------------------------------------------- kernels */
 
 typedef struct tp_kernels tp_kernels; /* table of arithmetic for one instruction set */
@@ -374,6 +378,16 @@ typedef struct tp_batch {
     uint32_t n;             /* 1 .. recipe.batch (tp_eval_step: any) */
 } tp_batch;
 
+/* Batches of one sample, most of which will not be trained: as long as none is, the weights stay as they are, and the forward passes of
+ * several samples together cost less than one after the other. A step that has none left makes those of the next samples too; the steps
+ * are what they would be without. From the first step that has it to the last, nothing else may be done with the net, but steps
+ * without samples (n = 0), and what is behind the sample must stay as it is. Only if tp_plan_can_look_ahead. */
+typedef struct tp_ahead {
+    uint32_t n;     /* samples that lie behind this one in memory (as do their outputs in tp_recall.cut) and come next */
+    uint32_t ready; /* begin with 0, after an error again. Forward passes that are done, this sample's first: fewer than n + 1 if the plan takes fewer together */
+    uint32_t slot;  /* private */
+} tp_ahead;
+
 /* What a caller knows of the samples of a batch, and wants to know. */
 typedef struct tp_recall {
     float *loss;      /* n, or NULL: the last loss of each, 0: none known yet; a step writes those it computes */
@@ -384,6 +398,7 @@ typedef struct tp_recall {
                        * behind it; all else, stats included, is as if they began with x. tp_batch.x is still checked, and seen by
                        * policies that look at samples; for the others it may be NULL: then these numbers are checked (TP_E_DATA;
                        * floats are aligned as such). TP_E_MODEL: the plan has no cut */
+    tp_ahead *ahead;  /* or NULL; tp_batch.x is not NULL then */
 } tp_recall;
 
 /* A step or a forward pass on its way: what it is about, where it stands, what its slice may still do. Private. */

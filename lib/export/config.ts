@@ -46,6 +46,8 @@ export function configHeader(model: NativeModel, recipe: NativeRecipe, options: 
     lines.push(...absent.map((row) => `#define TP_WITH_${selectable[list]}_${row.name} 0`));
   }
   if (!model.nodes.some((node) => (node.flags & constant('flag', 'biasTrains')) !== 0)) lines.push('#define TP_WITH_PART_bias_only 0');
-  lines.push('', '/* What the program does not call: -DTP_WITH_PART_cut=1 for one that does. */', '#ifndef TP_WITH_PART_cut', '#define TP_WITH_PART_cut 0', '#endif');
+  for (const part of ['cut', 'ahead']) {
+    lines.push('', `/* What the program does not call: -DTP_WITH_PART_${part}=1 for one that does. */`, `#ifndef TP_WITH_PART_${part}`, `#define TP_WITH_PART_${part} 0`, '#endif');
+  }
   return `${[...lines, '', '#endif'].join('\n')}\n`;
 }

@@ -52,6 +52,24 @@ describe('the native net', () => {
     expect(count).toBeLessThan(200);
   });
 
+  it('looks ahead, and leaves what it has looked at as it was where a step fails', async () => {
+    const recipe = { policy: tinyPropV2({ tau: 0.6 }), revisit: 8 };
+    const before = Uint8Array.from({ length: 200 }, (_, i) => (i % 3 === 0 ? 1 + (i % 7) : 0)); // some are not due
+    const run = async (x: Float32Array, to: number) => {
+      const net = open(recipe);
+      const visits = before.slice();
+      const { code, done } = await net.run(constant('job', 'train'), x, data.labels!, identityOrder(data.n), 0, to, false, 0, { visits });
+      return { code, done, visits, weights: weights(net), samples: net.progress().samples };
+    };
+    const bad = data.x.slice();
+    bad[100 * 12] = NaN;
+    expect(open(recipe).plan().actBytes).toBeGreaterThan(open({ policy: full() }).plan().actBytes);
+    const failed = await run(bad, 200);
+    expect(failed).toEqual({ ...(await run(data.x, 100)), code: 'ERR_TINYPROP_DATA', done: 100 });
+    expect(failed.visits.slice(100)).toEqual(before.slice(100));
+    expect(failed.visits.slice(0, 100)).not.toEqual(before.slice(0, 100));
+  });
+
   it('sums what the core counts', async () => {
     const net = open({ policy: full() });
     const plan = net.plan();
@@ -153,7 +171,8 @@ describe('the native net', () => {
   });
 
   it('agrees with the plan made without a net', () => {
-    expect(planOf(native, nativeRecipe({}, null))).toEqual(open().plan());
+    const recipe = { policy: full() }; // a net that looks ahead keeps activations of several samples
+    expect(planOf(native, nativeRecipe(recipe, null))).toEqual(open(recipe).plan());
   });
 
   it('permutes by seed and epoch', () => {

@@ -39,3 +39,4 @@
 #define TP_WITH_POLICY_eif 0
 #define TP_WITH_OPTIM_momentum 0
 #define TP_WITH_PART_cut 0
+#define TP_WITH_PART_ahead 0

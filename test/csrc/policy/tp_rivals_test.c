@@ -112,7 +112,7 @@ static void tp_selective_stale_epochs(void) {
         uint32_t passed = 0;
         TP_CHECK_STATUS(tp_net_epoch_begin(&v.net), TP_OK);
         for (uint32_t i = 0; i < 64; i++) {
-            tp_recall recall = {&losses[i], &trained[i], 0, NULL};
+            tp_recall recall = {.loss = &losses[i], .trained = &trained[i]};
             float before = losses[i];
             tp_batch b = tp_data_batch(&d, i, 1);
             v.net.recall = &recall;
@@ -197,7 +197,7 @@ static void tp_passed_over(void) {
     tp_live v;
     tp_progress progress;
     tp_data d = tp_rival_open(&v, &r);
-    tp_recall recall = {NULL, NULL, 3, NULL};
+    tp_recall recall = {.passed = 3};
     float before = v.arena[0];
     tp_batch b = tp_data_batch(&d, 0, 2);
     v.net.recall = &recall;

@@ -84,6 +84,7 @@ describe('the library in an export', () => {
       ...core.losses.map(({ name }) => `LOSS_${name}`),
       ...core.policies.map(({ name }) => `POLICY_${name}`),
       ...core.optimizers.map(({ name }) => `OPTIM_${name}`),
+      'PART_ahead',
       'PART_bias_only',
       'PART_cut',
     ];
