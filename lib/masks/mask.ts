@@ -39,15 +39,20 @@ export interface ChosenMasks {
   readonly masks: Masks;
   /** Multiply-accumulates that choosing took. */
   readonly macs: number;
+  /** What the next choice depends on, for `begin` of a training that is resumed; it is saved with the model. */
+  readonly memory?: Uint8Array;
 }
 
 /** Chooses masks before an epoch: what a method does offline, or once an epoch. */
 export interface MaskChooser {
   /** Name of the method. */
   readonly method: string;
-  /** Starts anew, for another training; what is remembered from epoch to epoch is in the function returned, which gives null to leave the masks as they are. */
-  begin(): (context: MaskContext) => Promise<ChosenMasks | null>;
-  /** Epochs at which it chooses: the first, or every one (then training cannot be resumed: what it remembers is not saved). */
+  /**
+   * Starts anew, for another training, or goes on with the memory of the last choice. What is remembered from epoch to epoch is in the function returned,
+   * which gives null to leave the masks as they are.
+   */
+  begin(memory?: Uint8Array): (context: MaskContext) => Promise<ChosenMasks | null>;
+  /** Epochs at which it chooses: the first, or every one (then training can be resumed only if choices have a memory). */
   readonly when: 'once' | 'epoch';
 }
 

@@ -8,6 +8,9 @@ import { sgd } from '../optimizer';
 import type { RecipeOptions } from '../recipe';
 import type { LayerMask, MaskChooser, MaskContext, Masks } from './mask';
 
+/** Section of the model file that holds the memory of what chooses masks. */
+const memoryTag = 'CHSR';
+
 function refused(message: string, details: Record<string, unknown> = {}): TinypropError {
   return new TinypropError('ERR_TINYPROP_RECIPE', `fit: ${message}`, details);
 }
@@ -38,13 +41,15 @@ export class Masker {
     private readonly run: { train: Dataset; seed: number; resume: boolean; record: boolean },
   ) {
     const { masks, chooser } = recipe.policy ?? {};
+    const memory = core.sections.find(({ tag }) => tag === memoryTag)?.data;
+    if (!run.resume) this.remember(undefined);
     if (masks === undefined && chooser === undefined) return;
     const method = chooser?.method ?? 'masked';
     if (run.record) throw refused(`record: a log does not hold the masks of ${method}`);
-    if (run.resume && chooser?.when === 'epoch') throw refused(`resume: what ${method} remembers from epoch to epoch is not saved`);
+    if (run.resume && chooser?.when === 'epoch' && memory === undefined) throw refused(`resume: the model holds nothing of what ${method} remembers from epoch to epoch (section ${memoryTag})`);
     this.masks = masks;
     this.chooser = chooser;
-    this.choose = chooser?.begin();
+    this.choose = chooser?.begin(run.resume ? memory : undefined);
   }
 
   /** Before an epoch; gives what choosing has cost, in multiply-accumulates. After a resume masks are in the training state. */
@@ -57,9 +62,15 @@ export class Masker {
       const context: MaskContext = { epoch, model, data: run.train, seed: run.seed, batch: recipe.batch ?? 1, optimizer: recipe.optimizer ?? sgd() };
       const choice = await this.choose(context);
       if (choice !== null) setMasks(core, choice.masks);
+      this.remember(choice?.memory);
       return choice?.macs ?? 0;
     } finally {
       model.close();
     }
+  }
+  private remember(memory: Uint8Array | undefined): void {
+    const { core } = this;
+    core.sections = core.sections.filter(({ tag }) => tag !== memoryTag);
+    if (memory !== undefined) core.sections.push({ tag: memoryTag, data: memory });
   }
 }

@@ -155,11 +155,34 @@ describe('Velocity', () => {
       const choose = begin();
       return async (context) => {
         const choice = await choose(context);
-        chosen.add(JSON.stringify(choice));
+        chosen.add(JSON.stringify(choice?.masks));
         return choice;
       };
     } } }), 5);
     expect(chosen.size).toBeGreaterThan(2);
+  });
+
+  it('resumes to the same bits, if its memory is there and fits', async () => {
+    const recipe = { policy: velocity({ effort: 0.3 }), epochs: 6, optimizer: sgd({ lr: 0.05 }) };
+    const part = async (): Promise<Model> => {
+      const model = modelOf();
+      const stopping = new AbortController();
+      const run = new Trainer(model, recipe).fit({ train: data.train }, { chunkMs: 0.05, evaluateEvery: 'never', signal: stopping.signal });
+      for await (const event of run) if (event.type === 'progress' && event.epoch >= 4 && event.samples > 100) stopping.abort();
+      expect((await run.result).aborted).toBe(true);
+      return Model.fromBytes(model.toBytes({ state: true }));
+    };
+    const go = (model: Model, policy = recipe.policy) => new Trainer(model, { ...recipe, policy }).fit({ train: data.train }, { resume: true, evaluateEvery: 'never' }).result;
+    const whole = await train(recipe.policy, 6);
+    const again = await part();
+    await go(again);
+    expect(again.weightHash()).toBe(whole.model.weightHash());
+    await expect(part().then((model) => go(model, velocity({ effort: 0.3, samples: 32 })))).rejects.toMatchObject({ code: 'ERR_TINYPROP_MISMATCH', message: expect.stringMatching(/velocity remembers/) as string });
+    const { begin } = velocity().chooser as MaskChooser;
+    const forgetful = masked({ chooser: { method: 'forgetful', when: 'epoch', begin: () => async (context) => ({ ...(await begin()(context)), memory: undefined } as never) } });
+    const without = modelOf();
+    await new Trainer(without, { ...recipe, policy: forgetful }).fit({ train: data.train }, { evaluateEvery: 'never' }).result;
+    await expect(go(Model.fromBytes(without.toBytes({ state: true })), forgetful)).rejects.toMatchObject({ code: 'ERR_TINYPROP_RECIPE', message: expect.stringMatching(/holds nothing of what forgetful/) as string });
   });
 });
 
