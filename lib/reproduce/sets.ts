@@ -145,7 +145,7 @@ export const sets: readonly ReproductionSet[] = [
     normalize: 'standard',
     remark: '12 classes, 49x10 MFCC; the 4,890 clips of the official test set, divided by speakers',
     classes: ['down', 'go', 'left', 'no', 'off', 'on', 'right', 'stop', 'up', 'yes', 'silence', 'unknown'],
-    protocols: protocols({ batch: 1, lr: 0.02, warmup: 1 }, { epochs: 8 }, { epochs: 65, lr: 0.017, pairs: 40 }),
+    protocols: protocols({ batch: 1, lr: 0.02, warmup: 1 }, { epochs: 8 }, { epochs: 65, lr: 0.017, pairs: 60 }),
   },
   {
     name: 'mnist',
