@@ -10,6 +10,7 @@ import { fail, integer, median, parse, percent, root, say, table } from './tools
 const usage = `usage: npm run bench:train -- [options]
   --model SPEC  as of \`tinyprop train --model\`; default: mlp:784-256-128-64-32-10 (W1)
   --data SPEC   as of \`tinyprop train --data\`; default: Fashion-MNIST where Debian's dataset-fashion-mnist puts it
+  --batch N     samples a step; default 1
   --lr X        learning rate, cosine to 0; default 0.01
   --limit N     at most so many samples of the training and of the test set
   --epochs N    default 20
@@ -17,9 +18,10 @@ const usage = `usage: npm run bench:train -- [options]
   --json        JSON lines instead of tables
 Runs on one core: \`taskset -c 1 npm run bench:train\` chooses it.`;
 const text = /** @type {const} */ ({ type: 'string' });
-const options = parse({ model: text, data: text, lr: text, limit: text, epochs: text, seeds: text, json: { type: 'boolean', default: false } }, usage);
+const options = parse({ model: text, data: text, batch: text, lr: text, limit: text, epochs: text, seeds: text, json: { type: 'boolean', default: false } }, usage);
 const epochs = integer('--epochs', options.epochs, 20, 1, 1000);
 const seeds = integer('--seeds', options.seeds, 3, 1, 100);
+const batch = integer('--batch', options.batch, 1, 1, 4096);
 const limit = options.limit === undefined ? undefined : integer('--limit', options.limit, 0, 1, 1e9);
 const lr = Number(options.lr ?? 0.01);
 if (!(lr > 0)) fail(`--lr ${options.lr}: expected a number above 0`);
@@ -53,7 +55,7 @@ const runs = new Map(methods.map(({ name }) => [name, []]));
 for (let seed = 1; seed <= seeds; seed++) {
   for (const { name, recipe } of methods) {
     const model = Model.fromJSON(json);
-    const trainer = new Trainer(model, { ...recipe, optimizer: sgd({ lr }), schedule: cosine(), seed });
+    const trainer = new Trainer(model, { ...recipe, optimizer: sgd({ lr }), schedule: cosine(), batch, seed });
     const { seconds, accuracy, effortBackward, effortTotal } = await trainer.fit(data, { epochs, evaluateEvery: 'end' });
     model.close();
     runs.get(name)?.push({ seconds, accuracy, effortBackward, effortTotal });
@@ -76,9 +78,9 @@ const rows = methods.map(({ name }) => [
   percent(mean(of(name, 'effortBackward'))),
   percent(mean(of(name, 'effortTotal'))),
 ]);
-say(`${spec.model}, ${spec.data}: ${data.train.n} samples, batch 1, ${epochs} epoch${epochs === 1 ? '' : 's'}, learning rate ${lr} (cosine), ${seeds} seed${seeds === 1 ? '' : 's'}`);
+say(`${spec.model}, ${spec.data}: ${data.train.n} samples, batch ${batch}, ${epochs} epoch${epochs === 1 ? '' : 's'}, learning rate ${lr} (cosine), ${seeds} seed${seeds === 1 ? '' : 's'}`);
 table(['', 'seconds', 'of dense', 'test accuracy', 'points to full', 'backward effort', 'total effort'], rows).forEach(say);
-for (const { epochs: long, name, effortTotal, points, time } of trainTargets.filter((target) => target.epochs === epochs && options.model === undefined && options.data === undefined)) {
+for (const { epochs: long, name, effortTotal, points, time } of trainTargets.filter((target) => target.epochs === epochs && batch === 1 && options.model === undefined && options.data === undefined)) {
   const met = (/** @type {boolean} */ good) => (good ? 'met' : 'missed');
   const effort = mean(of(name, 'effortTotal'));
   say(`${name}, ${long} epochs: total effort at most ${percent(effortTotal)}: ${met(effort <= effortTotal)}; at most ${points} points below full: ${met(lost(name) >= -points)}`);
