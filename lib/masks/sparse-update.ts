@@ -133,6 +133,19 @@ async function contributions(context: MaskContext, layers: readonly MaskLayer[],
   return { found: { bias, weight }, macs };
 }
 
+type Measured = ReturnType<typeof contributions>;
+const measured = new WeakMap<Dataset, Map<string, Measured>>();
+
+/** What was measured with the same samples before: trainings with other budgets begin with the same short runs, which take longer than they do. */
+function once(data: Dataset, key: string, measure: () => Measured): Measured {
+  const known = measured.get(data) ?? new Map<string, Measured>();
+  measured.set(data, known);
+  const found = known.get(key) ?? measure();
+  known.set(key, found);
+  found.catch(() => known.delete(key));
+  return found;
+}
+
 /**
  * Sparse Update (Lin et al. 2022, arXiv 2206.15472): before training, short runs measure what the biases of the last n layers and the weights of
  * each layer at some ratios add to the accuracy of training the last layer alone; the scheme of the largest sum that the budgets bear trains,
@@ -151,7 +164,8 @@ export function sparseUpdate(options: SparseUpdateOptions = {}): PolicySpec {
     const order = addon().shuffle(seed, 1e9, data.n);
     const apart = Math.min(held, Math.floor(data.n / 3));
     const norms = normsOf(model, costs.layers);
-    const { found, macs } = await contributions(context, costs.layers, norms, subset(data, order.subarray(apart, apart + samples)), subset(data, order.subarray(0, apart)));
+    const measure = () => contributions(context, costs.layers, norms, subset(data, order.subarray(apart, apart + samples)), subset(data, order.subarray(0, apart)));
+    const { found, macs } = await once(data, JSON.stringify([model.weightHash(), model.toJSON(), seed, context.batch, context.optimizer, samples, held]), measure);
     const scheme = search(found, (candidate) => costs.within(schemeMasks(costs.layers, norms, candidate), budget), seed);
     return { masks: schemeMasks(costs.layers, norms, scheme), macs };
   };
