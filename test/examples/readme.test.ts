@@ -47,7 +47,7 @@ describe('README.md', () => {
     expect(status).toBe(0);
     expect(Number(/^logit of class 3: (.*)$/m.exec(out)?.[1])).toBeGreaterThan(0);
     expect(run(join(folder, 'main'), [], folder).status).toBe(1);
-  });
+  }, 120_000);
 
   it('links only to files that exist', () => {
     for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g)) expect(existsSync(join(root, target as string)), target).toBe(true);
