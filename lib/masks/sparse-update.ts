@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
 import { addon } from '../addon';
 import type { Dataset } from '../data/dataset';
 import { Model } from '../model';
@@ -133,6 +134,13 @@ async function contributions(context: MaskContext, layers: readonly MaskLayer[],
   return { found: { bias, weight }, macs };
 }
 
+/** Of the numbers themselves: whoever owns them may have changed them. */
+function hashOf(data: Dataset): string {
+  const hash = createHash('sha256');
+  for (const values of Object.values(data) as unknown[]) if (ArrayBuffer.isView(values)) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return hash.digest('hex');
+}
+
 type Measured = ReturnType<typeof contributions>;
 const measured = new WeakMap<Dataset, Map<string, Measured>>();
 
@@ -164,8 +172,9 @@ export function sparseUpdate(options: SparseUpdateOptions = {}): PolicySpec {
     const order = addon().shuffle(seed, 1e9, data.n);
     const apart = Math.min(held, Math.floor(data.n / 3));
     const norms = normsOf(model, costs.layers);
-    const measure = () => contributions(context, costs.layers, norms, subset(data, order.subarray(apart, apart + samples)), subset(data, order.subarray(0, apart)));
-    const { found, macs } = await once(data, JSON.stringify([model.weightHash(), model.toJSON(), seed, context.batch, context.optimizer, samples, held]), measure);
+    const [train, rest] = [subset(data, order.subarray(apart, apart + samples)), subset(data, order.subarray(0, apart))];
+    const key = [model.weightHash(), model.toJSON(), seed, context.batch, context.optimizer, hashOf(train), hashOf(rest)];
+    const { found, macs } = await once(data, JSON.stringify(key), () => contributions(context, costs.layers, norms, train, rest));
     const scheme = search(found, (candidate) => costs.within(schemeMasks(costs.layers, norms, candidate), budget), seed);
     return { masks: schemeMasks(costs.layers, norms, scheme), macs };
   };
