@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <deque>
 
 #include "samples.h"
 #include "train_thread.h"
@@ -18,12 +17,13 @@ class Window {
   public:
     Window(const Job &job, const tp_plan *plan)
         : job_(job), n_in_(plan->n_in), n_out_(job.target == nullptr ? 0 : plan->n_out), room_(2 * plan->options.samples),
-          xs_(room_ * n_in_), targets_(room_ * n_out_), labels_(room_), rows_(room_), places_(room_) {}
+          xs_(room_ * n_in_), targets_(room_ * n_out_), labels_(room_), rows_(room_), places_(room_),
+          before_(job.visits == nullptr ? 0 : job.order.size()) {}
 
     // Visits beyond the last step have not been.
     ~Window() {
         if (job_.visits == nullptr) return;
-        for (; looked_ > job_.done; before_.pop_back()) job_.visits[job_.order[--looked_]] = before_.back();
+        while (looked_-- > job_.done) job_.visits[job_.order[looked_]] = before_[looked_];
     }
 
     // Looks at the order until so many samples are there, or it ends.
@@ -31,7 +31,7 @@ class Window {
         if (begin_ + wanted > room_) Move();
         for (; count() < wanted && looked_ < job_.order.size(); looked_++) {
             const uint32_t row = job_.order[looked_];
-            if (job_.visits != nullptr) before_.push_back(job_.visits[row]);
+            if (job_.visits != nullptr) before_[looked_] = job_.visits[row];
             if (job_.visits != nullptr && !tp_revisit_due(&job_.visits[row])) continue;
             std::memcpy(xs_.data() + end_ * n_in_, job_.x + row * n_in_, n_in_ * sizeof(float));
             if (n_out_ > 0) std::memcpy(targets_.data() + end_ * n_out_, job_.target + row * n_out_, n_out_ * sizeof(float));
@@ -56,7 +56,6 @@ class Window {
     // The sample whose turn it was has had it.
     void Next(bool was_due) {
         if (was_due && ++begin_ == end_) begin_ = end_ = 0;
-        if (!before_.empty()) before_.pop_front();
     }
 
     // One more sample on its way while this one is worked on.
@@ -79,7 +78,7 @@ class Window {
     const uint32_t room_;
     Lines xs_, targets_;
     std::vector<uint32_t> labels_, rows_, places_; // places in the order
-    std::deque<uint8_t> before_;                   // visits of order[done .. looked_)
+    std::vector<uint8_t> before_;                  // visits of order[.. looked_)
     uint32_t begin_ = 0, end_ = 0, looked_ = 0, fetched_ = 0;
 };
 
