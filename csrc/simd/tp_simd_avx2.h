@@ -35,7 +35,10 @@
     ((uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((a), _mm256_setzero_ps(), _CMP_NEQ_UQ))))
 #define vw_transpose(r) tp_avx2_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_avx2_sift((value), (at), (d), (index), (n), (all))
-#define vw_find(at, d, first) tp_avx2_find((at), (d), (first))
+#define vn __m256i
+#define vn_lanes() _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
+#define vn_next(a) _mm256_add_epi32((a), _mm256_set1_epi32(8))
+#define vw_find(at, d, lanes) tp_avx2_find((at), (d), (lanes))
 
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register. */
 #define TP_DENSE_ROWS 4
@@ -165,16 +168,15 @@ TP_INLINE uint32_t tp_avx2_sift(float *value, uint32_t *at, __m256 d, const uint
     uint32_t low = tp_avx2_sift_half(value, at, _mm256_castps256_ps128(d), index, keep & 15u);
     return low + tp_avx2_sift_half(value + low, at + low, _mm256_extractf128_ps(d, 1), index + 4, keep >> 4);
 }
-TP_INLINE uint32_t tp_avx2_find_half(uint32_t *at, uint32_t first, uint32_t keep) {
+TP_INLINE uint32_t tp_avx2_find_half(uint32_t *at, __m128i lanes, uint32_t keep) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)tp_sift_bytes(keep));
-    __m128i lanes = _mm_add_epi32(_mm_setr_epi32(0, 1, 2, 3), _mm_set1_epi32((int)first));
     _mm_storeu_si128((__m128i *)(void *)at, _mm_shuffle_epi8(lanes, bytes));
     return (uint32_t)__builtin_popcount(keep);
 }
-TP_INLINE uint32_t tp_avx2_find(uint32_t *at, __m256 d, uint32_t first) {
+TP_INLINE uint32_t tp_avx2_find(uint32_t *at, __m256 d, __m256i lanes) {
     uint32_t keep = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(d, _mm256_setzero_ps(), _CMP_NEQ_UQ));
-    uint32_t low = tp_avx2_find_half(at, first, keep & 15u);
-    return low + tp_avx2_find_half(at + low, first + 4u, keep >> 4);
+    uint32_t low = tp_avx2_find_half(at, _mm256_castsi256_si128(lanes), keep & 15u);
+    return low + tp_avx2_find_half(at + low, _mm256_extracti128_si256(lanes, 1), keep >> 4);
 }
 
 #define TP_AVX2_ACROSS(name, op)                                                             \

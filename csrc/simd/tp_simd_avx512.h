@@ -32,8 +32,11 @@
 #define vw_transpose(r) tp_avx512_transpose(r)
 /* lanes of d, of its first n, that are not 0 (`all`: those too) and their index; writes whole vectors */
 #define vw_sift(value, at, d, index, n, all) tp_avx512_sift((value), (at), (d), (index), (n), (all))
-/* at: first and on, those of the lanes that are not 0; writes a whole vector */
-#define vw_find(at, d, first) tp_avx512_find((at), (d), (first))
+/* numbers of lanes; at: those of the lanes that are not 0, writes a whole vector */
+#define vn __m512i
+#define vn_lanes() _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define vn_next(a) _mm512_add_epi32((a), _mm512_set1_epi32(16))
+#define vw_find(at, d, lanes) tp_avx512_find((at), (d), (lanes))
 
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register. */
 #define TP_DENSE_ROWS 8
@@ -171,10 +174,9 @@ TP_INLINE uint32_t tp_avx512_sift(float *value, uint32_t *at, __m512 d, const ui
     return (uint32_t)__builtin_popcount(keep);
 }
 
-TP_INLINE uint32_t tp_avx512_find(uint32_t *at, __m512 d, uint32_t first) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+TP_INLINE uint32_t tp_avx512_find(uint32_t *at, __m512 d, __m512i lanes) {
     __mmask16 keep = _mm512_cmp_ps_mask(d, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(keep, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)first))));
+    _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(keep, lanes));
     return (uint32_t)__builtin_popcount(keep);
 }
 

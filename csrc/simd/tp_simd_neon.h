@@ -31,7 +31,10 @@
 #define vw_count(a) (4u - vaddvq_u32(vshrq_n_u32(vceqzq_f32(a), 31))) /* lanes that are not 0 */
 #define vw_transpose(r) tp_neon_transpose(r)
 #define vw_sift(value, at, d, index, n, all) tp_neon_sift((value), (at), (d), (index), (n), (all))
-#define vw_find(at, d, first) tp_neon_find((at), (d), (first))
+#define vn uint32x4_t
+#define vn_lanes() tp_neon_lanes()
+#define vn_next(a) vaddq_u32((a), vdupq_n_u32(4))
+#define vw_find(at, d, lanes) tp_neon_find((at), (d), (lanes))
 
 /* Tiles of a dense layer's forward pass: TP_DENSE_ROWS rows, and the eight lanes of TP_DENSE_SAMPLES samples a register (pair). */
 #define TP_DENSE_ROWS 4
@@ -176,10 +179,12 @@ TP_INLINE uint32_t tp_neon_bits(float32x4_t d) {
     return vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(d)));
 }
 
-TP_INLINE uint32_t tp_neon_find(uint32_t *at, float32x4_t d, uint32_t first) {
+TP_INLINE uint32x4_t tp_neon_lanes(void) {
     static const uint32_t lane[4] = {0, 1, 2, 3};
+    return vld1q_u32(lane);
+}
+TP_INLINE uint32_t tp_neon_find(uint32_t *at, float32x4_t d, uint32x4_t lanes) {
     uint32_t keep = tp_neon_bits(d);
-    uint32x4_t lanes = vaddq_u32(vld1q_u32(lane), vdupq_n_u32(first));
     vst1q_u32(at, vreinterpretq_u32_u8(vqtbl1q_u8(vreinterpretq_u8_u32(lanes), vld1q_u8(tp_sift_bytes(keep)))));
     return (uint32_t)__builtin_popcount(keep);
 }
