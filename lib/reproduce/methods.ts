@@ -14,8 +14,8 @@ export interface ReproductionMethod {
   title: string;
   /** `x` is the parameter that sets its effort, if it has one. */
   recipe(x: number): MethodRecipe;
-  /** A rival: `x`, with which the effort grows, is chosen so that it has what TinyPropv2 has of `what`. First guess for that, and bounds. */
-  match?: { what: 'effortBackward' | 'trainedFraction'; guess(target: number): number; least: number; most: number };
+  /** `x`, with which the effort grows, is chosen so that the method has `target` of `what`; absent: a rival, it gets what TinyPropv2 has. First guess for that, and bounds. */
+  match?: { what: 'effortBackward' | 'trainedFraction'; target?: number; guess(target: number): number; least: number; most: number };
 }
 
 /** As in the papers: the default decides by whole channels where that is cheaper, and stands in a row of its own. */
@@ -56,12 +56,19 @@ export const methods: readonly ReproductionMethod[] = [
     match: { what: 'effortBackward', guess: (target) => Math.min(1, 4 * target), least: 0.001, most: 1 },
   },
   { name: 'tinypropv2', title: 'TinyPropv2', recipe: () => ({ policy: tinyPropV2({ select }) }) },
+  {
+    name: 'tinypropv2-tuned',
+    title: 'TinyPropv2 with 9.5 % of the effort',
+    // The preset's threshold and least share of rows, by the same factor: what it leaves of a tenth where a set is learned early. Only training decides.
+    recipe: (x) => ({ policy: tinyPropV2({ select, tau: Number((0.1 / x).toPrecision(4)), sMin: Math.min(1, Number((0.1 * x).toPrecision(4))) }) }),
+    match: { what: 'effortBackward', target: 0.095, guess: () => 1, least: 1, most: 100 },
+  },
   { name: 'tinypropv2-auto', title: 'TinyPropv2, channels where cheaper', recipe: () => ({ policy: tinyPropV2() }) },
   { name: 'tinypropv2-revisit', title: 'TinyPropv2 with revisit 8', recipe: () => ({ policy: tinyPropV2({ select }), revisit: 8 }) },
 ];
 
-/** Whose effort the rivals get, and whose accuracy all are compared with. */
-export const reference = { effort: 'tinypropv2', accuracy: 'full' } as const;
+/** Whose effort the rivals get, whose accuracy all are compared with, and who has the effort that was promised. */
+export const reference = { effort: 'tinypropv2', accuracy: 'full', tuned: 'tinypropv2-tuned' } as const;
 
 /** Those that run if nothing else is asked for: `dense` gives the bits of `full`. */
 export const defaultMethods = methods.filter(({ name }) => name !== 'dense').map(({ name }) => name);

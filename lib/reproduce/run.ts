@@ -48,17 +48,17 @@ export interface Unit {
 /** Which trial a unit turned out to be; a file of the folder `units`. */
 export interface UnitRecord {
   trial: string;
-  /** Rivals: TinyPropv2's mean of what is matched, and the parameter that gives it. */
+  /** What was to be reached, of rivals TinyPropv2's mean, and the parameter that gives it. */
   matched?: { what: Match['what']; target: number; x: number };
 }
 
-/** All units, in a fixed order: the rivals' seeds, then those that only the two references have. */
+/** All units, in a fixed order: the rivals' seeds, then those that only the references have. */
 export function unitsOf({ sets, methods, budget, seeds }: Pick<ReproduceOptions, 'sets' | 'methods' | 'budget' | 'seeds'>): Unit[] {
   return sets.flatMap((set) => {
     const protocol = set.protocols[budget];
     const compared = seeds ?? protocol.seeds;
     const all = Math.max(compared, seeds ?? protocol.pairs ?? 0);
-    const runs = ({ name }: ReproductionMethod, seed: number): boolean => seed <= compared || name === reference.accuracy || name === reference.effort;
+    const runs = ({ name }: ReproductionMethod, seed: number): boolean => seed <= compared || Object.values(reference).some((one) => one === name);
     return Array.from({ length: all }, (_, i) => i + 1).flatMap((seed) => methods.filter((method) => runs(method, seed)).map((method) => ({ set, method, seed })));
   });
 }
@@ -183,7 +183,7 @@ class SetRun {
     return mean(trials.map(({ result }) => result[what] ?? undefined));
   }
 
-  /** A rival's target, TinyPropv2's mean, and the parameter that gives it: searched for with seed 1, then with all of them. */
+  /** A method's target and the parameter that gives it: searched for with seed 1, then with all of them. */
   private matching(method: ReproductionMethod, match: Match): Promise<{ target: number; x: number }> {
     let found = this.matches.get(method.name);
     if (found === undefined) {
@@ -195,12 +195,16 @@ class SetRun {
 
   private async match(method: ReproductionMethod, match: Match): Promise<{ target: number; x: number }> {
     const { what } = match;
-    const model = this.options.methods.find(({ name }) => name === reference.effort);
-    if (model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', `rivals get the effort of ${reference.effort}: it must be among the methods`);
-    // All diverged: there is nothing to match, and rivals may do everything.
-    const target = (await this.mean(model, 1, what)) ?? 1;
+    const target = match.target ?? (await this.ofReference(what));
     const first = await search(match, target, match.guess(target), 6, async (x) => (await this.trial(method, x, 1)).result[what] ?? NaN);
     return { target, x: await search(match, target, first, 3, async (x) => (await this.mean(method, x, what)) ?? NaN) };
+  }
+
+  /** TinyPropv2's mean. All diverged: there is nothing to match, and rivals may do everything. */
+  private async ofReference(what: Match['what']): Promise<number> {
+    const model = this.options.methods.find(({ name }) => name === reference.effort);
+    if (model === undefined) throw new TinypropError('ERR_TINYPROP_SPEC', `rivals get the effort of ${reference.effort}: it must be among the methods`);
+    return (await this.mean(model, 1, what)) ?? 1;
   }
 
   /** The trial from the folder, or run now; never twice at the same time. */

@@ -35,7 +35,7 @@ export interface MethodSummary {
   differenceError: number | null;
   /** The paper's accuracy, as a share; null: not in its table. */
   paper: number | null;
-  /** Rivals: what of TinyPropv2 they were to have, the parameter for it, and whether they have it within 5 %. */
+  /** What a method was to have (rivals: what TinyPropv2 has), the parameter for it, and whether it has that within 5 %. */
   matched: { what: Match['what']; target: number; x: number; within: boolean } | null;
 }
 

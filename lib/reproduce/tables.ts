@@ -74,11 +74,11 @@ function efforts(summary: Summary): Sheet {
       'Many errors are exactly zero behind a ReLU, and no method works on those: set by set, "worked on" is the backward effort of the other rows, of full training too.',
       'Rivals were given TinyPropv2\'s backward effort. Those marked with * could not be brought within 5 % of it; the comparison below shows them apart.',
     ],
-    ...wide(summary, ({ effortBackward, effortTotal, matched }) => [percent(effortBackward, 1) + (matched?.within === false ? ' *' : ''), percent(effortTotal, 1)]),
+    ...wide(summary, ({ name, effortBackward, effortTotal, matched }) => [percent(effortBackward, 1) + (matched?.within === false && name !== reference.tuned ? ' *' : ''), percent(effortTotal, 1)]),
   };
 }
 
-function promise(found: readonly Verdict[]): Sheet {
+function promise(title: string, notes: readonly string[], found: readonly Verdict[]): Sheet {
   const all = average(found);
   const full = found.map(({ set, own, against, paper, missed }) => [
     set.title,
@@ -89,15 +89,22 @@ function promise(found: readonly Verdict[]): Sheet {
   ]);
   const missed = all.mean < -promised.average ? `accuracy by ${percent(-all.mean - promised.average)}` : 'nothing';
   return {
-    title: 'TinyPropv2 against full training',
-    notes: [
-      `Promised on every set: at most ${percent(promised.points, 1)} point below full training with at most ${percent(promised.effort, 0)} % of the backward effort, with seeds until the standard error of the difference is at most `
-        + `${percent(promised.error, 1)}; at most ${percent(promised.average, 1)} points on average. In parentheses the paper's difference.`,
-    ],
+    title,
+    notes,
     head: ['set', 'pairs of seeds', 'against full training', 'backward effort', 'missed'],
     rows: found.length < 2 ? full : [...full, [`mean of ${found.length}`, '', withPaper(signed(all.mean) + plusMinus(all.error), all.paper === null ? '' : signed(all.paper), all.paper), percent(all.effort, 1), missed]],
   };
 }
+
+const promises = [
+  `Promised on every set: at most ${percent(promised.points, 1)} point below full training with at most ${percent(promised.effort, 0)} % of the backward effort, with seeds until the standard error of the difference is at most `
+    + `${percent(promised.error, 1)}; at most ${percent(promised.average, 1)} points on average. In parentheses the paper's difference.`,
+];
+
+const promisesTuned = [
+  'The paper tunes its parameters for each data set. Here one factor does, which lowers the threshold `tau` of the preset and raises its least share of rows `sMin`, until the mean backward effort of the training runs is 9.5 %: accuracy has no part '
+    + 'in that. Sets on which the preset has more effort already keep it.',
+];
 
 const named = ({ rival, lead }: Rivalry): string => `${rival.title} ${leadOf(lead)}`;
 
@@ -148,8 +155,13 @@ function dataSheet({ sets }: Summary): Sheet {
 
 /** The tables over all sets, in the order of reading; none without a row. */
 export function overview(summary: Summary): Sheet[] {
-  const found = verdicts(summary.sets);
-  const judged = found.length === 0 ? [] : [promise(found), rivals(found), randomSkip(found)];
+  const [found, tuned] = [verdicts(summary.sets), verdicts(summary.sets, reference.tuned)];
+  const judged = found.length === 0 ? [] : [
+    promise('TinyPropv2 against full training', promises, found),
+    promise('TinyPropv2 with the effort that it may have', promisesTuned, tuned),
+    rivals(found),
+    randomSkip(found),
+  ];
   return [accuracies(summary), differences(summary), efforts(summary), ...judged, dataSheet(summary)].filter(({ rows }) => rows.length > 0);
 }
 

@@ -59,14 +59,14 @@ export interface Verdict {
 /** Points of percent: `-0.0123` gives `-1.23`. */
 const points = (share: number, digits = 2): string => (share * 100).toFixed(digits);
 
-/** One for every set that has full training and TinyPropv2. */
-export function verdicts(sets: readonly SetSummary[]): Verdict[] {
+/** One for every set that has full training and TinyPropv2, or another method in its place. */
+export function verdicts(sets: readonly SetSummary[], of: string = reference.effort): Verdict[] {
   return sets.flatMap((set) => {
-    const [own, full] = [reference.effort, reference.accuracy].map((name) => set.methods.find((method) => method.name === name));
+    const [own, full] = [of, reference.accuracy].map((name) => set.methods.find((method) => method.name === name));
     const against = own && full && difference(own.runs, full.runs);
     if (!against) return [];
     const rivalry = (rival: MethodSummary): Rivalry => ({ rival, lead: difference(own.runs, rival.runs) });
-    const atEffort = set.methods.filter(({ matched }) => matched?.what === 'effortBackward');
+    const atEffort = set.methods.filter(({ name, matched }) => name !== reference.tuned && matched?.what === 'effortBackward');
     const effort = own.effortBackward ?? 1;
     const atRate = set.methods.find(({ matched }) => matched?.what === 'trainedFraction');
     return {

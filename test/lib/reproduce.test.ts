@@ -9,10 +9,12 @@ import { search } from '../../lib/reproduce/methods';
 import { type Trial, trialId, TrialStore } from '../../lib/reproduce/trial';
 import { markdown } from '../../lib/reproduce/page';
 import { unitsOf } from '../../lib/reproduce/run';
+import { verdicts } from '../../lib/reproduce/verdict';
 import { json, scratch, tinyprop } from './cli/harness';
 import { sharedData } from './data/helpers';
 
 const path = scratch();
+const tuned = methods.filter(({ name }) => name === 'tinypropv2-tuned');
 const chosen = methods.filter(({ name }) => ['full', 'meprop', 'tinyprop', 'tinypropv2'].includes(name));
 
 function options(out: string, more: Partial<ReproduceOptions> = {}): ReproduceOptions {
@@ -39,12 +41,34 @@ describe('a reproduction', () => {
     const [digits] = sets.filter(({ name }) => name === 'digits');
     if (digits === undefined) throw new Error('no digits');
     const more = { ...digits, protocols: { ...digits.protocols, quick: { ...digits.protocols.quick, seeds: 2, pairs: 4 } } };
+    const compared = [...chosen, ...tuned];
     const seedsOf = (seeds?: number): Record<string, number> => {
-      const units = unitsOf({ sets: [more], methods: chosen, budget: 'quick', ...(seeds !== undefined && { seeds }) });
-      return Object.fromEntries(chosen.map(({ name }) => [name, units.filter(({ method }) => method.name === name).length]));
+      const units = unitsOf({ sets: [more], methods: compared, budget: 'quick', ...(seeds !== undefined && { seeds }) });
+      return Object.fromEntries(compared.map(({ name }) => [name, units.filter(({ method }) => method.name === name).length]));
     };
-    expect(seedsOf()).toEqual({ full: 4, meprop: 2, tinyprop: 2, tinypropv2: 4 });
-    expect(seedsOf(1)).toEqual({ full: 1, meprop: 1, tinyprop: 1, tinypropv2: 1 });
+    expect(seedsOf()).toEqual({ full: 4, meprop: 2, tinyprop: 2, tinypropv2: 4, 'tinypropv2-tuned': 4 });
+    expect(seedsOf(1)).toEqual({ full: 1, meprop: 1, tinyprop: 1, tinypropv2: 1, 'tinypropv2-tuned': 1 });
+  });
+
+  it('gives TinyPropv2 the effort that it may have, and no less than its preset', async () => {
+    const of = async (name: string, epochs: number): Promise<Pick<Summary, 'sets'> & { own: Summary['sets'][number]['methods'][number] | undefined; md: string }> => {
+      const protocolled = sets.filter((set) => set.name === 'digits').map((set) => ({ ...set, protocols: { ...set.protocols, quick: { ...set.protocols.quick, epochs } } }));
+      const { sets: found } = await reproduce(options(name, { sets: protocolled, methods: [...chosen, ...tuned] }));
+      return { sets: found, own: found[0]?.methods.find((m) => m.name === 'tinypropv2-tuned'), md: readFileSync(join(path(name), 'summary.md'), 'utf8') };
+    };
+    // Short trainings take more than the target: the preset stays as it is, to the bit.
+    const few = await of('few', 5);
+    const preset = summary.sets[0]?.methods.find(({ name }) => name === 'tinypropv2');
+    expect(few.own?.matched).toMatchObject({ what: 'effortBackward', target: 0.095, x: 1, within: false });
+    expect(few.own?.runs.map(({ accuracy, effortBackward }) => [accuracy, effortBackward])).toEqual(preset?.runs.map(({ accuracy, effortBackward }) => [accuracy, effortBackward]));
+    // Long ones leave some over.
+    const many = await of('many', 60);
+    expect(many.own?.matched).toMatchObject({ target: 0.095, within: true });
+    expect(many.own?.matched?.x).toBeGreaterThan(1);
+    // It is no rival of itself, and has a verdict of its own.
+    expect(many.md).toMatch(/## TinyPropv2 with the effort that it may have\n\n.*\n\n.*\n.*\n\| digits \| 2 \|/);
+    const [verdict] = verdicts(many.sets);
+    expect([...(verdict?.rivals ?? []), ...(verdict?.unmatched ?? [])].map(({ rival }) => rival.name)).toEqual(['meprop', 'tinyprop']);
   });
 
   it('trains every method with every seed, rivals at the effort of TinyPropv2', () => {
