@@ -155,6 +155,8 @@ static tp_recipe tp_parity_recipe(const tp_parity_row *row, uint32_t steps) {
     if (tp_text_equal(row->optimizer, "residual")) { /* int8 knows no other optimizer, but roundings */
         r.int8 = TP_INT8_RESIDUAL;
         r.weight_decay = 1e-3f;
+    } else if (tp_text_equal(row->optimizer, "fraction")) {
+        r.int8 = TP_INT8_FRACTION;
     } else {
         r.optimizer = tp_list_id(TP_LIST_OPTIMIZER, row->optimizer);
     }
@@ -216,7 +218,7 @@ static uint64_t tp_parity_run(const tp_parity_row *row, const tp_kernels *k, con
     return tp_parity_run_long(row, k, options, parallel, NULL);
 }
 
-/* Row number `index`; false past the last. Policies that came later have their rows behind those of the first ones. */
+/* Row number `index`; false past the last. Policies that came later have their rows behind those of the first ones, and so has a rounding. */
 static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
     uint32_t policies = 0, optimizers = 0, before = 0;
     while (tp_list_name(TP_LIST_POLICY, policies, NULL) != NULL) { policies++; }
@@ -224,7 +226,10 @@ static bool tp_parity_row_at(uint32_t index, tp_parity_row *row) {
     if (index >= 2u * TP_PARITY_GRAPHS * optimizers * TP_PARITY_POLICIES) {
         before = index / (2u * TP_PARITY_GRAPHS * optimizers);
         index -= 2u * TP_PARITY_GRAPHS * optimizers * before;
-        if (before >= policies) { return false; }
+        if (before >= policies) {
+            *row = (tp_parity_row){"int8", "tinypropv2", "fraction", index == 0 ? 1u : 4u, 0};
+            return before == policies && index < 2;
+        }
         policies = 1;
     } else {
         policies = TP_PARITY_POLICIES;
