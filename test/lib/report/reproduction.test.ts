@@ -178,7 +178,7 @@ describe('reproduce --report', () => {
   // Drawn as a reader sees it: TinyPropv2's colour is in the bars, the curves, the heat map and the confusion matrix.
   it.skipIf(chromium === undefined)('is drawn by a browser', { timeout: 60_000 }, async () => {
     const picture = at('browser.png');
-    const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--enable-logging=stderr', '--window-size=1040,6000'];
+    const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--enable-logging=stderr', '--window-size=1040,8000'];
     const run = spawnSync(chromium as string, [...flags, `--screenshot=${picture}`, `file://${at('report.html')}`], { encoding: 'utf8', timeout: 50_000 });
     expect(run.stderr).not.toMatch(/CONSOLE/); // a refused style or a broken picture would be told here
     const { data, info } = await sharp(picture).removeAlpha().raw().toBuffer({ resolveWithObject: true });
