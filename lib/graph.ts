@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { addon, constant, constantName, facts, guard, isErrorCode, listId, listName, type NativeModel, type NativeNode, type NativePlan, type NativeRecipe } from './addon';
+import { addon, constant, facts, guard, isErrorCode, listId, listName, type NativeModel, type NativeNode, type NativePlan, type NativeRecipe } from './addon';
+import { attributeError, attributesOf, isInteger, opAttributes, twoInputs, type NodeJson } from './attributes';
 import { errorCodes, TinypropError, type ErrorCode } from './errors';
-import type { LayerOp, Quantization } from './layers';
+import type { Quantization } from './layers';
+
+export type { NodeJson } from './attributes';
 
 /** Losses: labels for `softmaxCrossEntropy`, targets in [0, 1] for `bce` (summed), targets for `mse` (mean). */
 export type LossName = 'softmaxCrossEntropy' | 'bce' | 'mse';
-
-/** One operation of a model description; attributes depend on `op` (docs/format.md). */
-export interface NodeJson {
-  /** Unique, not empty, at most 31 bytes, not `input`. */
-  name: string;
-  /** A {@link LayerOp}. */
-  op: string;
-  /** Names of earlier nodes, or `input`. */
-  inputs: string[];
-  /** Parameters are not trained; `weights`: but for the bias. */
-  frozen?: boolean | 'weights';
-  /** Initial weights of dense and convolutions; default `heUniform`. */
-  init?: 'heUniform' | 'glorotUniform';
-  [attribute: string]: unknown;
-}
 
 /** A model without its weights: what {@link Model.toJSON} writes and {@link Model.fromJSON} reads. */
 export interface ModelJson {
@@ -45,161 +33,8 @@ export function jsName(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-type Attributes = Record<string, 'units' | 'kernel2' | 'kernel1' | 'padding2' | 'padding1' | 'groups' | 'bias' | 'init' | 'frozen' | 'slope' | 'rate' | 'epsilon' | 'multiplier' | 'stride2' | 'stride1' | 'scale' | 'zero' | 'max'>;
-
-const weights: Attributes = { bias: 'bias', init: 'init', frozen: 'frozen' };
-const window2: Attributes = { kernel: 'kernel2', stride: 'stride2', padding: 'padding2' };
-
-const quantized: Attributes = { scale: 'scale', zero: 'zero' };
-const weightsS8: Attributes = { init: 'init', frozen: 'frozen', ...quantized };
-const twoInputs = new Set(['add', 'addS8']);
-const pools = new Set(['maxPool2d', 'avgPool2d', 'maxPool2dS8', 'avgPool2dS8']);
-
-/** Attributes of every operation; a test compares the operations with the core's list. @internal */
-export const opAttributes: Record<LayerOp, Attributes> = {
-  dense: { units: 'units', ...weights },
-  conv2d: { units: 'units', ...window2, groups: 'groups', ...weights },
-  conv1d: { units: 'units', kernel: 'kernel1', stride: 'stride1', padding: 'padding1', groups: 'groups', ...weights },
-  depthwiseConv2d: { multiplier: 'multiplier', ...window2, ...weights },
-  maxPool2d: window2,
-  avgPool2d: window2,
-  globalAvgPool: {},
-  relu: {},
-  relu6: {},
-  leakyRelu: { slope: 'slope' },
-  sigmoid: {},
-  tanh: {},
-  batchNorm: { epsilon: 'epsilon', frozen: 'frozen' },
-  add: {},
-  flatten: {},
-  dropout: { rate: 'rate' },
-  quantize: quantized,
-  dequantize: {},
-  denseS8: { units: 'units', ...weightsS8 },
-  conv2dS8: { units: 'units', ...window2, ...weightsS8 },
-  depthwiseConv2dS8: { multiplier: 'multiplier', ...window2, ...weightsS8 },
-  clampS8: { max: 'max' },
-  maxPool2dS8: window2,
-  avgPool2dS8: window2,
-  addS8: quantized,
-  softmaxS8: quantized,
-};
-
 function modelError(message: string, details: Record<string, unknown>): TinypropError {
   return new TinypropError('ERR_TINYPROP_MODEL', `model: ${message}`, details);
-}
-
-function attributeError(node: NodeJson, attribute: string, expected: string): TinypropError {
-  const found = JSON.stringify(node[attribute]);
-  return modelError(`node "${node.name}" (${node.op}): ${attribute}: expected ${expected}, found ${found}`, {
-    node: node.name,
-    attribute,
-    expected,
-    found,
-  });
-}
-
-const maxExtent = 0x7fffffff;
-const isCount = (value: unknown, min: number): value is number =>
-  typeof value === 'number' && Number.isInteger(value) && value >= min && value <= maxExtent;
-
-function counts(node: NodeJson, attribute: string, length: number, min: number, value: unknown): number[] {
-  if (length === 1 && isCount(value, min)) return [value];
-  if (length > 1 && isCount(value, min) && attribute !== 'padding') return new Array<number>(length).fill(value);
-  if (Array.isArray(value) && value.length === length && value.every((x) => isCount(x, min))) return value as number[];
-  const what = length === 1 ? 'an integer' : `${length} integers`;
-  throw attributeError(node, attribute, `${what} of at least ${min}`);
-}
-
-function padding(node: NodeJson, out: NativeNode, dimensions: 1 | 2): void {
-  const value = node['padding'] ?? 'valid';
-  if (value === 'same' || value === 'valid') {
-    out.padding = constant('padding', value);
-    return;
-  }
-  const pads = Array.isArray(value) ? counts(node, 'padding', 2 * dimensions, 0, value) : null;
-  if (pads === null) throw attributeError(node, 'padding', `"same", "valid" or ${2 * dimensions} integers`);
-  out.padding = constant('padding', 'explicit');
-  out.pad = dimensions === 2 ? pads : [0, 0, ...pads];
-}
-
-function real(node: NodeJson, attribute: string, fallback: number, test: (x: number) => boolean, expected: string): number {
-  const value = node[attribute] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value) || !test(value)) throw attributeError(node, attribute, expected);
-  return value;
-}
-
-function flag(node: NodeJson, attribute: string, fallback: boolean): boolean {
-  const value = node[attribute] ?? fallback;
-  if (typeof value !== 'boolean') throw attributeError(node, attribute, 'true or false');
-  return value;
-}
-
-/** Writes one attribute of `node` into `out`; `channels` are those of its input (depthwise). */
-function setAttribute(node: NodeJson, kind: Attributes[string], out: NativeNode, channels: () => number): void {
-  const value = (name: string, fallback?: unknown): unknown => node[name] ?? fallback;
-  const pooled = pools.has(node.op);
-  switch (kind) {
-    case 'units':
-      out.units = counts(node, 'units', 1, 1, value('units'))[0] as number;
-      break;
-    case 'multiplier':
-      out.units = channels() * (counts(node, 'multiplier', 1, 1, value('multiplier', 1))[0] as number);
-      break;
-    case 'kernel2':
-      out.kernel = counts(node, 'kernel', 2, 1, value('kernel'));
-      break;
-    case 'kernel1':
-      out.kernel = [1, ...counts(node, 'kernel', 1, 1, value('kernel'))];
-      break;
-    case 'stride2':
-      out.stride = counts(node, 'stride', 2, 1, value('stride', pooled ? value('kernel') : 1));
-      break;
-    case 'stride1':
-      out.stride = [1, ...counts(node, 'stride', 1, 1, value('stride', 1))];
-      break;
-    case 'padding2':
-      padding(node, out, 2);
-      break;
-    case 'padding1':
-      padding(node, out, 1);
-      break;
-    case 'groups':
-      out.groups = counts(node, 'groups', 1, 1, value('groups', 1))[0] as number;
-      break;
-    case 'bias':
-      if (!flag(node, 'bias', true)) out.flags |= constant('flag', 'noBias');
-      break;
-    case 'frozen':
-      if (node[kind] === 'weights') out.flags |= constant('flag', 'frozen') | constant('flag', 'biasTrains');
-      else if (flag(node, 'frozen', false)) out.flags |= constant('flag', 'frozen');
-      break;
-    case 'init': {
-      const init = value('init', 'heUniform');
-      if (init !== 'heUniform' && init !== 'glorotUniform') throw attributeError(node, 'init', '"heUniform" or "glorotUniform"');
-      out.init = constant('init', init);
-      break;
-    }
-    case 'slope':
-      out.param = real(node, 'slope', 0.01, () => true, 'a finite number');
-      break;
-    case 'rate':
-      out.param = real(node, 'rate', NaN, (x) => x >= 0 && x < 1, 'a number from 0 to below 1');
-      break;
-    case 'scale':
-      out.scale = real(node, 'scale', NaN, (x) => x > 0, 'a number above 0');
-      break;
-    case 'zero':
-      if (!Number.isInteger(node['zero']) || Math.abs((node['zero'] as number) + 0.5) > 128) throw attributeError(node, 'zero', 'an integer from -128 to 127');
-      out.zero = node['zero'] as number;
-      break;
-    case 'max':
-      out.param = real(node, 'max', 0, (x) => x >= 0, 'a number of at least 0');
-      break;
-    case 'epsilon':
-      out.param = real(node, 'epsilon', 1e-5, (x) => x > 0, 'a number above 0');
-      break;
-  }
 }
 
 function inputIndices(node: NodeJson, names: ReadonlyMap<string, number>): number[] {
@@ -224,7 +59,7 @@ function checkName(name: unknown, position: number, names: ReadonlyMap<string, n
 
 /** h, w, c, rank of a shape. */
 function nativeShape(shape: unknown): number[] {
-  if (!Array.isArray(shape) || shape.length < 1 || shape.length > 3 || !shape.every((x) => isCount(x, 1))) {
+  if (!Array.isArray(shape) || shape.length < 1 || shape.length > 3 || !shape.every((x) => isInteger(x, 1))) {
     throw modelError(`input: expected 1 to 3 positive integers, found ${JSON.stringify(shape)}`, { input: shape });
   }
   return [...new Array<number>(3 - shape.length).fill(1), ...(shape as number[]), shape.length];
@@ -265,9 +100,8 @@ export function toNative(json: ModelJson): NativeModel {
 const emptyNode = { flags: 0, units: 0, kernel: [0, 0], stride: [0, 0], padding: 0, pad: [0, 0, 0, 0], groups: 0, init: 0, param: 0, scale: 0, zero: 0 };
 
 function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: NativeModel): NativeNode {
-  const known = typeof node.op === 'string' && Object.hasOwn(opAttributes, node.op);
-  const op = known ? listId('layer', coreName(node.op)) : undefined;
-  const attributes = known ? opAttributes[node.op as LayerOp] : undefined;
+  const attributes = attributesOf(node.op);
+  const op = attributes && listId('layer', coreName(node.op));
   if (op === undefined || attributes === undefined) {
     throw modelError(`node "${node.name}": op: expected one of ${Object.keys(opAttributes).join(', ')}, found ${JSON.stringify(node.op)}`, {
       node: node.name,
@@ -282,7 +116,7 @@ function nativeNode(node: NodeJson, names: ReadonlyMap<string, number>, before: 
   }
   const out: NativeNode = { ...emptyNode, name: node.name, op, in: inputIndices(node, names) };
   const channels = (): number => shapeBefore(before, out.in[0] as number)[2] ?? 1;
-  for (const kind of Object.values(attributes)) setAttribute(node, kind, out, channels);
+  for (const [name, attribute] of Object.entries(attributes)) attribute.read(node, name, out, channels);
   return out;
 }
 
@@ -319,16 +153,17 @@ function shapeBefore(model: NativeModel, index: number): number[] {
 export function fromNative(model: NativeModel): ModelJson {
   const nodes = model.nodes.map((node, position): NodeJson => {
     const op = jsName(listName('layer', node.op) ?? '');
-    const attributes = Object.hasOwn(opAttributes, op) ? opAttributes[op as LayerOp] : undefined;
+    const attributes = attributesOf(op);
     if (attributes === undefined) throw modelError(`node "${node.name}": unknown operation ${node.op}`, { node: node.name });
-    const inputs = node.in.slice(0, twoInputs.has(op) ? 2 : 1).map((index) => {
+    const inputs = node.in.filter((index) => index !== constant('node', 'none')).map((index) => {
       const name = index === constant('node', 'input') ? 'input' : model.nodes[index]?.name;
       if (name === undefined || index >= position) throw modelError(`node "${node.name}": input ${index} is not an earlier node`, { node: node.name });
       return name;
     });
     const out: NodeJson = { name: node.name, op, inputs };
-    for (const [name, kind] of Object.entries(attributes)) {
-      const value = getAttribute(kind, node, () => shapeBefore({ ...model, nodes: model.nodes.slice(0, position) }, node.in[0] as number)[2] ?? 1);
+    const channels = (): number => shapeBefore({ ...model, nodes: model.nodes.slice(0, position) }, node.in[0] as number)[2] ?? 1;
+    for (const [name, attribute] of Object.entries(attributes)) {
+      const value = attribute.write(node, channels);
       if (value !== undefined) out[name] = value;
     }
     return out;
@@ -339,52 +174,6 @@ export function fromNative(model: NativeModel): ModelJson {
 /** @internal */
 export function lossOf(model: NativeModel): LossName {
   return jsName(listName('loss', model.loss) ?? '') as LossName;
-}
-
-/** Shortest decimal that is the same f32. */
-function f32(value: number): number {
-  for (let digits = 1; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return short;
-  }
-  return value;
-}
-
-function getAttribute(kind: Attributes[string], node: NativeNode, channels: () => number): unknown {
-  const named = (): string => constantName('padding', node.padding) ?? 'valid';
-  switch (kind) {
-    case 'units':
-      return node.units;
-    case 'multiplier':
-      return node.units / channels();
-    case 'kernel2':
-      return node.kernel;
-    case 'kernel1':
-      return node.kernel[1];
-    case 'stride2':
-      return node.stride;
-    case 'stride1':
-      return node.stride[1];
-    case 'padding2':
-      return named() === 'explicit' ? node.pad : named();
-    case 'padding1':
-      return named() === 'explicit' ? node.pad.slice(2) : named();
-    case 'groups':
-      return node.groups || 1;
-    case 'bias':
-      return (node.flags & constant('flag', 'noBias')) === 0;
-    case 'frozen':
-      if ((node.flags & constant('flag', 'frozen')) === 0) return undefined;
-      return (node.flags & constant('flag', 'biasTrains')) === 0 ? true : 'weights';
-    case 'init':
-      return constantName('init', node.init);
-    case 'scale':
-      return f32(node.scale);
-    case 'zero':
-      return node.zero;
-    default:
-      return f32(node.param);
-  }
 }
 
 /** Of the model's first operation, where that makes int8 of the inputs. @internal */
@@ -429,10 +218,9 @@ export function planOf(model: NativeModel, recipe: NativeRecipe | null, flash = 
 function nodeError(code: ErrorCode, model: NativeModel, at: number, cause: unknown): TinypropError {
   const node = model.nodes[at] as NativeNode;
   const op = jsName(listName('layer', node.op) ?? String(node.op));
-  const kinds = Object.hasOwn(opAttributes, op) ? Object.entries(opAttributes[op as LayerOp]) : [];
-  const attributes = kinds
-    .filter(([, kind]) => !['bias', 'init', 'frozen', 'multiplier'].includes(kind))
-    .map(([name, kind]) => `${name} ${JSON.stringify(getAttribute(kind, node, () => 1))}`);
+  const attributes = Object.entries(attributesOf(op) ?? {})
+    .filter(([, { quiet }]) => !quiet)
+    .map(([name, attribute]) => `${name} ${JSON.stringify(attribute.write(node, () => 1))}`);
   const shapes = node.in.filter((index) => index < at && index !== constant('node', 'none')).map((index) => jsShape(shapeBefore(model, index)).join('x'));
   return new TinypropError(
     code,

@@ -4,9 +4,6 @@ import { TinypropError } from './errors';
 /** Tag of the section of a model file that holds {@link Model.meta}. @internal */
 export const metaTag = 'META';
 
-/** Tag of the section that says which fit the training state belongs to. @internal */
-export const fitTag = 'FITS';
-
 /** Sorted keys at every depth, so that equal objects give equal bytes. */
 function canonical(value: unknown, path: string): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;

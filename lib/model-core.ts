@@ -32,10 +32,14 @@ export function nodeOf(tensor: string): string {
   return tensor.slice(0, tensor.lastIndexOf('.'));
 }
 
-/** The same model with all parameters trainable. @internal */
-export function unfrozen(native: NativeModel): NativeModel {
-  const frozen = constant('flag', 'frozen') | constant('flag', 'biasTrains');
-  return { ...native, nodes: native.nodes.map((node) => ({ ...node, flags: node.flags & ~frozen })) };
+/** What a model file holds: weights, and with `state` recipe and training state. @internal */
+export function blobFlags(state: boolean): number {
+  return constant('blob', 'weights') | (state ? constant('blob', 'state') : 0);
+}
+
+/** The model after an edit of the core's; `what` is also what errors say was being done. @internal */
+export function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
+  return guard(what, () => addon().editModel(model, what, argument));
 }
 
 /** Runs a job on a net's own thread. @internal */
@@ -109,7 +113,7 @@ export class ModelCore {
     if (n === this.threadCount) return;
     const net = ModelCore.open(this.native, this.recipe, n);
     try {
-      const flags = constant('blob', 'weights') | (this.recipe === null ? 0 : constant('blob', 'state'));
+      const flags = blobFlags(this.recipe !== null);
       guard('threads', () => net.load(this.net.save(flags, []), flags));
     } catch (error) {
       net.close();
@@ -180,7 +184,7 @@ export class ModelCore {
       if (!this.fresh && native === this.native) {
         guard('model', () => net.copyParamsFrom(this.net)); // every fit comes this way: a file of the weights takes ten times as long
       } else if (!this.fresh) {
-        const flags = constant('blob', 'weights');
+        const flags = blobFlags(false);
         const bytes = guard('model', () => this.net.save(flags, []));
         const initial = guard('model', () => net.tensors()).flatMap(({ name }, i) => (nodeOf(name) === anew ? [{ i, values: net.readTensor(i) }] : []));
         guard('model', () => net.load(bytes, flags | constant('blob', 'partial')));
@@ -276,14 +280,3 @@ export class ModelCore {
 export function coreFromJson(json: ModelJson): ModelCore {
   return new ModelCore(toNative(json), null, true);
 }
-
-/** The core refuses its own tags as extra sections; what it takes is somebody else's and is kept. @internal */
-export function isCoreSection(core: ModelCore, tag: string): boolean {
-  try {
-    core.net.save(constant('blob', 'weights'), [{ tag, data: new Uint8Array(0) }]);
-    return false;
-  } catch {
-    return true;
-  }
-}
-

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash } from 'node:crypto';
-import { addon, constant, constantName, guard, type NativeModel } from './addon';
+import { guard } from './addon';
 import { GraphBuilder, type TensorRef } from './builder';
 import type { Dataset } from './data/dataset';
 import { TinypropError } from './errors';
 import { evaluateModel } from './evaluate';
 import { readBytes, writeFileAtomic } from './file';
 import { foldedTensors } from './fold';
+import { frozen, unfrozen } from './freeze';
 import { onDevice, planOf, type LossName, type ModelJson } from './graph';
+import { replaceHead } from './head';
 import { fill, importModel, type ImportOptions, weightsBeside } from './import';
-import { widen } from './head';
 import type { LayerSpec } from './layers';
 import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
-import { decodeMeta, encodeMeta, fitTag, metaTag } from './meta';
-import { ModelCore, coreFromJson, isCoreSection, nodeOf, unfrozen } from './model-core';
+import { blobFlags, coreFromJson, ModelCore } from './model-core';
+import { decodeModel, encodeModel } from './model-file';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
 import type { Evaluation, Prediction, StepResult } from './results';
-import { arrays, type TensorData, type TensorInfo } from './tensor';
+import { readTensor, tensorInfos, weightHash, writeTensor, type TensorData, type TensorInfo } from './tensor';
 
 export type { LossName, ModelJson, NodeJson } from './graph';
 export type { TensorData, TensorInfo } from './tensor';
@@ -117,29 +117,10 @@ export class Model {
     if (bytes.length === 0) throw new TinypropError('ERR_TINYPROP_BLOB', 'model file: it is empty');
     const imported = importModel(bytes, options);
     if (imported !== null) return fill(Model.fromJSON(imported.json), imported);
-    const owned = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const blob = guard('model file', () => addon().readBlob(owned));
-    const { parameters, nodes } = planOf(blob.model, null);
-    if (nodes.reduce((sum, node) => sum + node.paramBytes, 0) > bytes.length) {
-      throw new TinypropError('ERR_TINYPROP_BLOB', `model file: its graph has ${parameters} parameters, more than ${bytes.length} bytes can hold`, { parameters });
-    }
-    const core = new ModelCore(blob.model, blob.hasState ? blob.recipe : null, false);
-    try {
-      const flags = constant('blob', 'weights') | (blob.hasState ? constant('blob', 'state') : 0);
-      guard('model file', () => core.net.load(owned, flags));
-      const model = new Model(core);
-      const meta = blob.sections.find((section) => section.tag === metaTag);
-      if (meta !== undefined) model.meta = decodeMeta(meta.data);
-      const fit = blob.sections.find((section) => section.tag === fitTag);
-      const samples = fit && blob.hasState ? decodeMeta(fit.data, fitTag)['samples'] : null;
-      core.fitSamples = typeof samples === 'number' ? samples : null;
-      const others = blob.sections.filter(({ tag }) => tag !== metaTag && tag !== fitTag);
-      core.sections = others.filter((section) => !isCoreSection(core, section.tag));
-      return model;
-    } catch (error) {
-      core.close();
-      throw error;
-    }
+    const { core, meta } = decodeModel(bytes);
+    const model = new Model(core);
+    model.meta = meta;
+    return model;
   }
 
   /** The description without weights; equal descriptions are equal JSON. */
@@ -168,17 +149,7 @@ export class Model {
   }
 
   private encode(options: SaveOptions): Uint8Array {
-    this.core.use();
-    const meta = { ...this.meta, ...options.meta };
-    const sections = [...this.core.sections];
-    if (Object.keys(meta).length > 0) sections.unshift({ tag: metaTag, data: encodeMeta(meta) });
-    const { fitSamples } = this.core;
-    if (options.state === true && fitSamples !== null) sections.unshift({ tag: fitTag, data: encodeMeta({ samples: fitSamples }) });
-    if (options.state === true && this.core.recipe === null) {
-      throw new TinypropError('ERR_TINYPROP_MODE', 'save: the model has no training state: configure or train it first');
-    }
-    const flags = constant('blob', 'weights') | (options.state === true ? constant('blob', 'state') : 0);
-    return guard('save', () => this.core.net.save(flags, sections));
+    return encodeModel(this.core, { ...this.meta, ...options.meta }, options.state === true);
   }
 
   /** Shape of one sample. */
@@ -241,26 +212,13 @@ export class Model {
    */
   freeze(names: string[] | { allButLast: number }): void {
     this.core.free('freeze');
-    if (Array.isArray(names)) this.checkNames(names);
-    const native = Array.isArray(names)
-      ? names.reduce((model, name) => edit(model, 'freeze', name), this.core.native)
-      : edit(this.core.native, 'freezeAllButLast', names.allButLast);
-    this.core.rebuild(native, this.core.recipe);
+    this.core.rebuild(frozen(this.core, names), this.core.recipe);
   }
 
   /** Lets all parameters train again. Training state starts anew. @throws TinypropError `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED` */
   unfreeze(): void {
     this.core.free('unfreeze');
     this.core.rebuild(unfrozen(this.core.native), this.core.recipe);
-  }
-
-  private checkNames(names: readonly string[]): void {
-    const tensors = this.tensors().map(({ name }) => name);
-    const known = [...new Set(tensors.map(nodeOf))];
-    const unknown = names.find((name) => !known.includes(name) && !(tensors.includes(name) && tensors.includes(`${nodeOf(name)}.bias`) && name.endsWith('.weight')));
-    if (unknown === undefined) return;
-    const code = tensors.includes(unknown) || this.toJSON().nodes.some(({ name }) => name === unknown) ? 'ERR_TINYPROP_MODEL' : 'ERR_TINYPROP_ARG';
-    throw new TinypropError(code, `freeze: "${unknown}" is no node with parameters, nor the weights of one with a bias; nodes are ${known.join(', ')}`, { found: unknown, expected: known });
   }
 
   /**
@@ -270,9 +228,7 @@ export class Model {
    */
   replaceHead(classes: number): void {
     this.core.free('replaceHead');
-    const head = nodeOf(this.tensors().findLast(({ name }) => name.endsWith('.weight'))?.name ?? ''); // norms have no weight
-    this.core.rebuild(edit(this.core.native, 'replaceHead', classes), this.core.recipe, head);
-    if (!this.core.fresh) widen(this, head);
+    replaceHead(this.core, classes);
   }
 
   /**
@@ -353,7 +309,7 @@ export class Model {
     const recipe = options.recipe === undefined && this.core.recipe !== null ? this.core.recipe : nativeRecipe(options.recipe ?? {}, null);
     const net = ModelCore.open(native, null, 1);
     try {
-      const file = guard('plan', () => net.init() ?? net.save(constant('blob', 'weights'), []));
+      const file = guard('plan', () => net.init() ?? net.save(blobFlags(false), []));
       const training = options.training === false ? null : planOf(native, recipe, options.frozenInFlash);
       const store = options.store && storePlan(native, training !== null && options.store.state !== false ? recipe : null, options.store);
       return planReport(planOf(native, null, options.frozenInFlash), training, options.int8Samples === true, file.length, store);
@@ -364,23 +320,7 @@ export class Model {
 
   /** All parameter tensors, in the order of the nodes. */
   tensors(): TensorInfo[] {
-    this.core.free('tensors');
-    return guard('tensors', () => this.core.net.tensors()).map(({ name, dtype, shape }) => ({
-      name,
-      dtype: constantName('dtype', dtype) as TensorInfo['dtype'],
-      shape,
-      size: shape.reduce((product, extent) => product * extent, 1),
-    }));
-  }
-
-  private tensorIndex(name: string): { index: number; info: TensorInfo } {
-    const all = this.tensors();
-    const index = all.findIndex((tensor) => tensor.name === name);
-    const info = all[index];
-    if (info === undefined) {
-      throw new TinypropError('ERR_TINYPROP_ARG', `no tensor "${name}"; there are ${all.map((tensor) => tensor.name).join(', ')}`, { name });
-    }
-    return { index, info };
+    return tensorInfos(this.core);
   }
 
   /**
@@ -400,8 +340,7 @@ export class Model {
    * @throws TinypropError `ERR_TINYPROP_ARG` (no such tensor), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   getTensorData(name: string): TensorData {
-    const { index, info } = this.tensorIndex(name);
-    return new arrays[info.dtype](guard('getTensor', () => this.core.net.readTensor(index)));
+    return readTensor(this.core, name);
   }
 
   /**
@@ -411,24 +350,12 @@ export class Model {
    * @throws TinypropError `ERR_TINYPROP_ARG`, `ERR_TINYPROP_SHAPE`, `ERR_TINYPROP_DATA`, `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   setTensor(name: string, values: TensorData): void {
-    const { index, info } = this.tensorIndex(name);
-    const expected = arrays[info.dtype];
-    if (!(values instanceof expected)) throw new TinypropError('ERR_TINYPROP_ARG', `setTensor "${name}": expected a ${expected.name}`);
-    if (values.length !== info.size) {
-      throw new TinypropError('ERR_TINYPROP_SHAPE', `setTensor "${name}": expected ${info.size} numbers (${info.shape.join('x')}), found ${values.length}`, { expected: info.size, found: values.length });
-    }
-    const bad = values.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw new TinypropError('ERR_TINYPROP_DATA', `setTensor "${name}": value ${bad} is ${values[bad]}`, { index: bad });
-    guard('setTensor', () => this.core.net.writeTensor(index, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
-    this.core.fresh = false;
+    writeTensor(this.core, name, values);
   }
 
   /** SHA-256 of all parameters in hexadecimal: equal hashes, equal bits. */
   weightHash(): string {
-    this.core.free('weightHash');
-    const hash = createHash('sha256');
-    for (const index of this.tensors().keys()) hash.update(new Uint8Array(this.core.net.readTensor(index)));
-    return hash.digest('hex');
+    return weightHash(this.core);
   }
 
   /** Gives the native memory back and ends a running fit with `ERR_TINYPROP_CLOSED`; may be called twice. */
@@ -440,8 +367,4 @@ export class Model {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | 'replaceHead', argument: string | number): NativeModel {
-  return guard(what, () => addon().editModel(model, what, argument));
 }

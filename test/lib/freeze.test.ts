@@ -24,5 +24,6 @@ describe('frozen weights', () => {
     expect(again.toJSON()).toEqual(toyModel().toJSON());
     await failure('ERR_TINYPROP_MODEL', () => again.freeze(['dense2.bias']));
     await failure('ERR_TINYPROP_ARG', () => again.freeze(['nobody.weight']));
+    await failure('ERR_TINYPROP_ARG', () => again.freeze(null as never));
   });
 });

@@ -56,6 +56,7 @@ describe('descriptions', () => {
     });
     expect(Model.fromJSON(JSON.parse(JSON.stringify(json)) as ModelJson).toJSON()).toEqual(json);
     expect(Model.fromBytes(model.toBytes()).toJSON()).toEqual(json);
+    expect(model.toJSON().nodes[0]?.['kernel']).not.toBe(json.nodes[0]?.['kernel']); // a copy each
     expect(model).toMatchObject({ inputShape: [8, 8, 3], outputSize: 5, loss: 'softmaxCrossEntropy', hasState: false });
     expect(model.parameterCount).toBe(3 * 3 * 3 * 8 + 4 * 8 + (3 * 16 + 16) + (16 / 4) * 8 + 8 + 8 * 5 + 5);
   });
