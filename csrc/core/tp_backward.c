@@ -122,15 +122,16 @@ static bool tp_backward_node(tp_step *s, const tp_plan_node *p, tp_pass *a, bool
     bool trains = gradients && tp_trains_weights(p), fused = ops->fused != NULL && trains && s->batch_one && tp_update_is_plain(s->plan);
     tp_backward_targets(s, p, a);
     bool errors = a->dx[0] != NULL || a->dx[1] != NULL;
+    bool both = ops->both != NULL && trains && s->batch_one && s->direct && errors && !masks && s->left == TP_BUDGET_ALL && s->item == 0;
     if (s->stage < TP_STAGE_GRADIENT && masks && errors && (tp_mask_of(s->arena, p)->flags & TP_MASK_ENDS) != 0) {
         TP_MEMSET(a->dx[0], 0, (size_t)a->n * a->n_dx[0] * sizeof(float)); /* weight layers have one input */
         errors = false;
     }
     if (s->stage < TP_STAGE_GRADIENT) {
-        tp_work work = {s, p, a, ops->fused, 0, a->n, 1};
-        if (fused && !masks ? !tp_step_samples(s, &work, errors ? 2 : 1) : errors && !tp_backward_errors(s, p, a)) { return false; }
+        tp_work work = {s, p, a, both ? ops->both : ops->fused, 0, a->n, 1};
+        if (both || (fused && !masks) ? !tp_step_samples(s, &work, errors ? 2 : 1) : errors && !tp_backward_errors(s, p, a)) { return false; }
         if (masks && p->trainable != 0) { tp_mask_apply(s, p, a); }
-        s->stage = TP_STAGE_GRADIENT;
+        s->stage = both ? TP_STAGE_ADD : TP_STAGE_GRADIENT;
     }
     if (s->stage == TP_STAGE_GRADIENT) {
         if (trains && !fused && !tp_backward_gradients(s, p, a)) { return false; }

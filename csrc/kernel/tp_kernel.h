@@ -54,7 +54,7 @@ TP_INLINE uint32_t tp_conv_scratch(const tp_conv *g) {
     uint64_t k = (uint64_t)g->kh * g->kw * (g->c_in / g->groups), positions = (uint64_t)g->oh * g->ow, block = tp_min_u32(g->c_out, 32u);
     uint64_t padded = ((uint64_t)(g->oh - 1u) * g->sh + g->kh) * ((uint64_t)(g->ow - 1u) * g->sw + g->kw) * g->c_in;
     uint64_t copy = g->c_in % 16u == 0 ? 0u : ((uint64_t)g->c_in + 15u) / 16u * 16u * g->kh * g->kw * g->c_out;
-    uint64_t panel = (k + 1u) * 48u, input_lists = 3u * ((uint64_t)g->c_out + 32u) + copy;
+    uint64_t panel = (k + 1u) * 48u, input_lists = 4u * ((uint64_t)g->c_out + 32u) + copy;
     uint64_t lists = (2u * block + 1u) * (positions + 32u) + (block + 1u) * k;
     uint64_t beside = g->c_out + (panel > lists ? panel : lists);
     if (g->groups > 1u) { /* errors with zeros between and around; weights or gradients as [tap][channel], and a row more */

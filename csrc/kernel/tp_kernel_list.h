@@ -64,6 +64,8 @@ TP_KERNEL(conv_f32, void, (const tp_conv *g, uint32_t n, float *y, const float *
 TP_KERNEL(conv_dx_f32, void, (const tp_conv *g, uint32_t n, float *dx, const float *d, const float *w, bool zeros, uint32_t *scratch))
 /* as dense_dw_f32, for output channels first .. first + rows; over samples, then positions ascending */
 TP_KERNEL(conv_dw_f32, void, (const tp_conv *g, uint32_t n, float *grad, float *w, float c, const float *x, const float *d, uint32_t first, uint32_t rows, bool zeros, uint32_t *scratch))
+/* one sample, plain SGD: conv_dx_f32, then w by conv_dw_f32 with all rows at once */
+TP_KERNEL(conv_sgd_f32, void, (const tp_conv *g, float *dx, float *w, float c, const float *x, const float *d, bool zeros, uint32_t *scratch))
 /* any[c] != 0 iff some x[p][c] is not a zero */
 TP_KERNEL(channel_any_f32, void, (uint32_t *any, const float *x, uint32_t positions, uint32_t channels))
 /* int8 as in TensorFlow Lite, exact: y = clamp(requantize(b + sum (x - x_zero) w) + y_zero), sums in int32 that wrap */

@@ -63,6 +63,9 @@ typedef struct tp_layer_ops {
     void (*gradient)(const tp_step *s, const tp_plan_node *p, const tp_pass *a, float *g, float c, uint32_t first, uint32_t rows);
     /* One sample, plain SGD, batch 1: both in one pass over the weights. NULL: errors, then gradient. */
     void (*fused)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
+    /* One sample, plain SGD, batch 1, no slices: errors, then the gradient of all rows, to the same bits, where together they are less
+     * work. NULL: one after the other. */
+    void (*both)(const tp_step *s, const tp_plan_node *p, const tp_pass *a);
     /* Updates row `row` of the parameters, or the bias (row == rows), from its gradient g: what has no float weights. NULL: the
      * optimizer does. state: words of its own in the training state, `state_words` of them. */
     void (*update)(const tp_step *s, const tp_plan_node *p, uint32_t row, const float *g);

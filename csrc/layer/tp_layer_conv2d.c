@@ -129,11 +129,17 @@ static void tp_conv2d_gradient(const tp_step *s, const tp_plan_node *p, const tp
     TP_CALL(s->k, conv_dw_f32)(&geometry, a->n, g, w, c, a->x[0], a->d, first, rows, a->zeros, tp_conv_room(s, a));
 }
 
+static void tp_conv2d_both(const tp_step *s, const tp_plan_node *p, const tp_pass *a) {
+    tp_conv g = tp_window_geometry(p, p->in.c / p->tensor[0].dim[3]);
+    float *w = tp_tensor_f32(tp_home(s, p), &p->tensor[0]);
+    TP_CALL(s->k, conv_sgd_f32)(&g, a->dx[0], w, -s->lr_batch, a->x[0], a->d, a->zeros, tp_conv_room(s, a));
+}
+
 #define TP_CONVOLUTION(op, op_name, shape_of, plan_of)                                              \
     TP_OPTIONAL tp_layer_ops tp_layer_##op = {                                                     \
         .name = op_name, .inputs = 1, .flags = TP_LAYER_WEIGHTS | TP_LAYER_X_IF_TRAINED | TP_LAYER_BATCH, \
         .shape = shape_of, .plan = plan_of, .forward = tp_conv2d_forward, .bias = tp_conv2d_bias,   \
-        .errors = tp_conv2d_errors, .gradient = tp_conv2d_gradient,                                 \
+        .errors = tp_conv2d_errors, .gradient = tp_conv2d_gradient, .both = tp_conv2d_both,         \
         .pieces = tp_conv2d_pieces, .piece_macs = tp_conv2d_piece_macs,                             \
     };
 TP_CONVOLUTION(conv2d, "conv2d", tp_conv2d_shape, tp_conv2d_plan)

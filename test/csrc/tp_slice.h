@@ -19,11 +19,17 @@ static void tp_slice_open(tp_live *v, const tp_model *model, const tp_recipe *re
     TP_CHECK_STATUS(tp_net_init(&v->net), TP_OK);
 }
 
+/* Another one each time, now and then without an end. */
+static uint32_t tp_slice_any(void) {
+    uint32_t draw = tp_random_below(36);
+    return draw == 0 ? TP_BUDGET_ALL : 1u << draw / 2u;
+}
+
 static tp_status tp_slice_resume(tp_live *v, uint32_t budget, uint32_t *slices) {
     bool done = false;
     tp_status status = TP_OK;
     for (*slices = 0; !done && status == TP_OK; (*slices)++) {
-        status = tp_step_resume(&v->net, budget > 0 ? budget : 1u << tp_random_below(18), &done); /* 0: another one each time */
+        status = tp_step_resume(&v->net, budget > 0 ? budget : tp_slice_any(), &done);
     }
     TP_CHECK(done);
     return status;

@@ -7,7 +7,7 @@
 
 enum { TP_ROOM = 16384 };
 
-static float tp_x[TP_ROOM], tp_w[TP_ROOM], tp_b[TP_ROOM], tp_d[TP_ROOM], tp_got[TP_ROOM], tp_want[TP_ROOM];
+static float tp_x[TP_ROOM], tp_w[TP_ROOM], tp_b[TP_ROOM], tp_d[TP_ROOM], tp_got[TP_ROOM], tp_want[TP_ROOM], tp_old[TP_ROOM];
 static uint32_t tp_scratch[2 * TP_ROOM];
 
 static tp_conv tp_random_geometry(uint32_t groups, uint32_t c_in, uint32_t c_out) {
@@ -70,8 +70,14 @@ static void tp_compare(const tp_conv *g, uint32_t i, uint32_t row) {
     memset(tp_want, 0, sizeof tp_want);
     for (uint32_t o = 0; o < g->c_out; o++) { tp_ref_conv_dw_f32(g, tp_want + (size_t)o * row, tp_x, tp_d, o); }
     for (uint32_t j = 0; j < g->c_out * row; j++) { tp_want[j] = tp_fma_soft(-0.01f, tp_want[j] + 0.0f, tp_w[j]); }
+    memcpy(tp_old, tp_w, sizeof tp_w);
     tp_under_test->conv_dw_f32(g, 1, NULL, tp_w, -0.01f, tp_x, tp_d, 0, g->c_out, zeros, room);
     TP_CHECKF(memcmp(tp_w, tp_want, g->c_out * row * 4u) == 0, "update, case %u", i);
+    memcpy(tp_w, tp_old, sizeof tp_w);
+    tp_under_test->conv_sgd_f32(g, tp_got, tp_w, -0.01f, tp_x, tp_d, zeros, room);
+    TP_CHECKF(memcmp(tp_w, tp_want, g->c_out * row * 4u) == 0, "update after the input error, case %u", i);
+    tp_ref_conv_dx_f32(g, tp_want, tp_d, tp_old);
+    TP_CHECKF(memcmp(tp_got, tp_want, n_x * 4u) == 0, "input error before the update, case %u", i);
 }
 
 static void tp_convolutions(void) {

@@ -450,6 +450,16 @@ TP_CASE(conv_dw_f32) {
     k->conv_dw_f32(&g, n, at_once ? NULL : rows_of, at_once ? rows_of : NULL, step, x, d, first, rows, c->n % 5u == 0, tp_scratch(&g, c->n));
 }
 
+TP_CASE(conv_sgd_f32) {
+    tp_conv g = tp_geometry_of(c);
+    float *dx = tp_io(c, tp_conv_in(&g)), *d = tp_errors(c, g.oh * g.ow, g.c_out), *w = tp_io(c, g.c_out * tp_conv_row(&g)), *x = tp_io(c, tp_conv_in(&g));
+    float step = tp_random_f32();
+    if (c->n % 4u == 0) { w[tp_random_below(g.c_out * tp_conv_row(&g))] = tp_f32_from_bits(0x7f800000u); }
+    if (c->n % 4u == 1u) { x[tp_random_below(tp_conv_in(&g))] = tp_f32_from_bits(0x7f800000u); }
+    tp_ready(c);
+    k->conv_sgd_f32(&g, dx, w, step, x, d, (c->n + c->shift) % 2u == 0, tp_scratch(&g, c->n));
+}
+
 TP_CASE(channel_any_f32) {
     uint32_t positions = 1u + c->n % 9u;
     const float *x = tp_errors(c, positions, c->n);
