@@ -11,8 +11,9 @@ const offences = [];
 const generated = /^(dist|build|prebuilds|node_modules|coverage|docs\/api)\/|\.(node|o|a|so|tgz|tsbuildinfo|log|tmp)$/;
 const code = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake)$|(^|\/)CMakeLists\.txt$/;
 const textual = /\.(ts|mts|mjs|cjs|js|c|h|cc|inc|cmake|md|json|txt|py|sh|yml)$|^\.ci\/run$/;
-// The one public header stays one file, and so does the table of kernel cases.
-const maxLines = (path) => (path === 'csrc/include/tinyprop.h' ? 700 : path === 'test/csrc/kernel/tp_kernel_test.c' ? 660 : 450);
+/** The one public header stays one file, and so does the table of kernel cases. */
+const long = new Map([['csrc/include/tinyprop.h', 700], ['test/csrc/kernel/tp_kernel_test.c', 550]]);
+const maxLines = (/** @type {string} */ path) => long.get(path) ?? (/^(test|tools)\//.test(path) ? 450 : 400);
 const words = [
   [/\b(TO[D]O|FIX[M]E|X[X]X)\b/, 'a note to finish later: finish it or open an issue'],
   [/(^|[\s'"`(=])\/(work|home|root|farm)\//, 'a path of one machine'],
@@ -28,7 +29,7 @@ function checkFile(path) {
     if (!lines.slice(0, 2).some((line) => line.includes('SPDX-License-Identifier: Apache-2.0'))) {
       offences.push(`${path}:1: no line "SPDX-License-Identifier: Apache-2.0"`);
     }
-    if (lines.length > maxLines(path)) offences.push(`${path}: ${lines.length} lines, at most ${maxLines(path)}`);
+    if (lines.length - 1 > maxLines(path)) offences.push(`${path}: ${lines.length - 1} lines, at most ${maxLines(path)}`);
   }
   lines.forEach((line, index) => {
     for (const [pattern, why] of words) if (pattern.test(line)) offences.push(`${path}:${index + 1}: ${why}: ${line.trim()}`);
