@@ -2,7 +2,7 @@
 import { mean } from '../report/format';
 import { reference } from './methods';
 import type { MethodSummary, SetSummary, Summary } from './summary';
-import { average, type Difference, difference, methodsOf, promised, type Rivalry, unbeaten, type Verdict, verdicts } from './verdict';
+import { average, type Difference, difference, isRival, methodsOf, promised, type Rivalry, unbeaten, type Verdict, verdicts } from './verdict';
 
 /** Content of a cell; of two texts the second is an aside: the paper's number, say. */
 export type Cell = string | readonly [string, string];
@@ -74,7 +74,7 @@ function efforts(summary: Summary): Sheet {
       'Many errors are exactly zero behind a ReLU, and no method works on those: set by set, "worked on" is the backward effort of the other rows, of full training too.',
       'Rivals were given TinyPropv2\'s backward effort. Those marked with * could not be brought within 5 % of it; the comparison below shows them apart.',
     ],
-    ...wide(summary, ({ name, effortBackward, effortTotal, matched }) => [percent(effortBackward, 1) + (matched?.within === false && name !== reference.tuned ? ' *' : ''), percent(effortTotal, 1)]),
+    ...wide(summary, (method) => [percent(method.effortBackward, 1) + (isRival(method) && !method.matched?.within ? ' *' : ''), percent(method.effortTotal, 1)]),
   };
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { deviation, mean } from '../report/format';
-import { reference } from './methods';
+import { methods, reference } from './methods';
 import type { MethodSummary, RunSummary, SetSummary, Summary } from './summary';
 
 /** How much more accurate one method is than another, seed by seed. */
@@ -31,6 +31,14 @@ export function difference(a: readonly RunSummary[], b: readonly RunSummary[]): 
   const error = pairs.length < 2 ? null : (deviation(pairs) as number) / Math.sqrt(pairs.length);
   const t = quantiles[pairs.length - 2] ?? 1.96 + 2.6 / (pairs.length - 1);
   return { mean: centre, error, seeds: pairs.length, certain: error !== null && Math.abs(centre) > t * error };
+}
+
+/** Those with a target of their own; all others that are matched get what TinyPropv2 has. */
+const ownTarget = new Set(methods.flatMap(({ name, match }) => (match?.target === undefined ? [] : [name])));
+
+/** Was its effort (or rate) to be TinyPropv2's? */
+export function isRival({ name, matched }: MethodSummary): boolean {
+  return matched !== null && !ownTarget.has(name);
 }
 
 /** A rival at TinyPropv2's effort. */
@@ -66,7 +74,7 @@ export function verdicts(sets: readonly SetSummary[], of: string = reference.eff
     const against = own && full && difference(own.runs, full.runs);
     if (!against) return [];
     const rivalry = (rival: MethodSummary): Rivalry => ({ rival, lead: difference(own.runs, rival.runs) });
-    const atEffort = set.methods.filter(({ name, matched }) => name !== reference.tuned && matched?.what === 'effortBackward');
+    const atEffort = set.methods.filter((method) => isRival(method) && method.matched?.what === 'effortBackward');
     const effort = own.effortBackward ?? 1;
     const atRate = set.methods.find(({ matched }) => matched?.what === 'trainedFraction');
     return {
