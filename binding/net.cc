@@ -9,7 +9,7 @@ Napi::Function Net::Define(Napi::Env env) {
                         InstanceMethod<&Net::Call<tp_net_reset_state>>("resetState"),
                         InstanceMethod<&Net::Call<tp_net_epoch_begin>>("epochBegin"),
                         InstanceMethod<&Net::Call<tp_net_epoch_end>>("epochEnd"),
-                        InstanceMethod<&Net::Step>("step"),
+                        InstanceMethod<&Net::BindStep>("bindStep"),
                         InstanceMethod<&Net::Log>("log"),
                         InstanceMethod<&Net::Mask>("mask"),
                         InstanceMethod<&Net::Run>("run"),
@@ -116,10 +116,28 @@ template <tp_status (*Function)(tp_net *)> Napi::Value Net::Call(const Napi::Cal
     return info.Env().Undefined();
 }
 
-// step(x, label | target, stats: Uint8Array): the hot call. The caller owns and reuses `stats`.
+// bindStep(stats: Uint8Array) -> step(x, label | target), the hot call, which leaves its statistics there. A method would have to find the
+// net behind its object and the memory behind `stats` every time. The caller never detaches the buffer of `stats`.
+Napi::Value Net::BindStep(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    const View<uint8_t> stats = GetView<uint8_t>(env, info[0], "stats");
+    if (stats.length < tp_stats_bytes(Claim(env)) || reinterpret_cast<uintptr_t>(stats.data) % alignof(tp_stats) != 0) {
+        Throw(env, "ERR_TINYPROP_BUFFER", "stats: too small or not aligned");
+    }
+    auto bound = std::make_unique<Bound>(Bound{this, reinterpret_cast<tp_stats *>(stats.data)});
+    Napi::Function step = Napi::Function::New<&Net::Step>(env, "step", bound.get());
+    // What it points to lives as long as it does.
+    step.DefineProperties({Napi::PropertyDescriptor::Value("net", info.This()), Napi::PropertyDescriptor::Value("stats", info[0])});
+    step.AddFinalizer([](Napi::Env, Bound *data) { delete data; }, bound.get());
+    bound.release();
+    return step;
+}
+
 Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     Napi::Env env = info.Env();
-    const tp_plan *plan = Claim(env);
+    const Bound &bound = *static_cast<const Bound *>(info.Data());
+    tp_net *net = &bound.net->net_;
+    const tp_plan *plan = bound.net->Claim(env);
     uint32_t label = 0;
     tp_batch batch = {GetView<float>(env, info[0], "x", plan->n_in).data, nullptr, nullptr, 1};
     double number = 0;
@@ -129,14 +147,10 @@ Napi::Value Net::Step(const Napi::CallbackInfo &info) {
     } else {
         batch.target = GetView<float>(env, info[1], "target", plan->n_out).data;
     }
-    const View<uint8_t> stats = GetView<uint8_t>(env, info[2], "stats");
-    if (stats.length < tp_stats_bytes(plan) || reinterpret_cast<uintptr_t>(stats.data) % alignof(tp_stats) != 0) {
-        Throw(env, "ERR_TINYPROP_BUFFER", "stats: too small or not aligned");
-    }
-    const tp_status status = tp_train_step(&net_, &batch, reinterpret_cast<tp_stats *>(stats.data));
+    const tp_status status = tp_train_step(net, &batch, bound.stats);
     if (status != TP_OK) {
-        const bool named = status == TP_E_DELTA && net_.error_node < plan->n_nodes;
-        Throw(env, StatusCode(status), named ? plan->node[net_.error_node].node.name : "");
+        const bool named = status == TP_E_DELTA && net->error_node < plan->n_nodes;
+        Throw(env, StatusCode(status), named ? plan->node[net->error_node].node.name : "");
     }
     return {}; // undefined
 }

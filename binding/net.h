@@ -18,8 +18,15 @@ class Net : public Napi::ObjectWrap<Net> {
     ~Net() override;
 
   private:
+    // A net and where its steps leave their statistics.
+    struct Bound {
+        Net *net;
+        tp_stats *stats;
+    };
+
     template <tp_status (*Function)(tp_net *)> Napi::Value Call(const Napi::CallbackInfo &info);
-    Napi::Value Step(const Napi::CallbackInfo &info);
+    Napi::Value BindStep(const Napi::CallbackInfo &info);
+    static Napi::Value Step(const Napi::CallbackInfo &info);
     Napi::Value Run(const Napi::CallbackInfo &info);
     Napi::Value RunNow(const Napi::CallbackInfo &info);
     Napi::Value Tensors(const Napi::CallbackInfo &info);

@@ -170,13 +170,17 @@ export interface NativeRecall {
 
 type Targets = Uint32Array | Float32Array | null;
 
+/** A batch-1 step of one net; errors as those of {@link NativeNet}. @internal */
+export type NativeStep = (x: Float32Array, y: number | Float32Array) => void;
+
 /** The native class. Methods throw plain errors with a `code`; use {@link guard}. @internal */
 export interface NativeNet {
   init(): void;
   resetState(): void;
   epochBegin(): void;
   epochEnd(): void;
-  step(x: Float32Array, y: number | Float32Array, stats: Uint8Array): void;
+  /** A function that takes steps and leaves their statistics in `stats`, which is never detached. */
+  bindStep(stats: Uint8Array): NativeStep;
   run(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): Promise<NativeResult>;
   runNow(kind: number, x: Float32Array, y: Targets, order: Uint32Array, from: number, to: number, keep: boolean, record?: number, recall?: NativeRecall): NativeResult;
   log(what: number, record: number): Uint8Array;

@@ -2,7 +2,7 @@
 import { addon, constant, guard, translate, type NativeModel, type NativeNet, type NativePlan, type NativeRecall, type NativeRecipe, type NativeResult, type NativeSection } from './addon';
 import { TinypropError } from './errors';
 import { fromNative, jsShape, lossOf, planOf, toNative, type ModelJson } from './graph';
-import { StepRecord } from './results';
+import type { StepResult } from './results';
 import type { TargetSpec, Targets } from './targets';
 
 /** A job for the net's thread. @internal */
@@ -18,6 +18,11 @@ export interface JobRequest {
   record?: number;
   /** Training: what is known of the samples; evaluation: `cut` alone. */
   recall?: NativeRecall | undefined;
+}
+
+/** Takes steps of one sample while nobody else has the model. @internal */
+export interface Steps {
+  step(x: Float32Array, y: number | Float32Array): StepResult;
 }
 
 /** 0 .. n-1, for jobs that visit samples in storage order. @internal */
@@ -65,8 +70,8 @@ export class ModelCore {
   fresh: boolean;
   /** Size of the training set whose order the training state follows; null: the state is not that of a fit. */
   fitSamples: number | null = null;
-  /** Calls of `step` since the recipe was set or a fit has ended. */
-  steps = 0;
+  /** What takes steps; null: to be made, when the model is free. */
+  stepper: Steps | null = null;
   /** Sections of the model file that this version does not know; kept for the next save. */
   sections: NativeSection[] = [];
 
@@ -80,7 +85,6 @@ export class ModelCore {
   private readerQueue: Promise<unknown> = Promise.resolve();
   private planCache: NativePlan | null = null;
   private specCache: TargetSpec | null = null;
-  private record: StepRecord | null = null;
 
   constructor(native: NativeModel, recipe: NativeRecipe | null, fresh: boolean) {
     this.native = native;
@@ -126,6 +130,7 @@ export class ModelCore {
   private replace(net: NativeNet): void {
     this.net.close();
     this.net = net;
+    this.stepper = null;
     this.reader?.close();
     this.reader = null;
   }
@@ -169,11 +174,11 @@ export class ModelCore {
   claim(activity: string): void {
     this.free(activity);
     this.activity = activity;
+    this.stepper = null;
   }
 
   release(): void {
     this.activity = null;
-    this.steps = 0;
   }
 
   /** Another description or recipe; parameters of the same name and shape are kept but for those of node `anew`, training state starts anew. */
@@ -198,15 +203,8 @@ export class ModelCore {
     this.native = native;
     this.recipe = recipe;
     this.fitSamples = null;
-    this.steps = 0;
     this.planCache = null;
     this.specCache = null;
-    this.record = null;
-  }
-
-  /** Stats record of `step`, one for the life of the net. */
-  get stepRecord(): StepRecord {
-    return (this.record ??= new StepRecord(this.plan.statsBytes, this.plan.layers));
   }
 
   /** Runs a job of the holder on the live net; between two jobs readers take their copies. */
@@ -270,6 +268,7 @@ export class ModelCore {
   close(): void {
     if (this.closedFlag) return;
     this.closedFlag = true;
+    this.stepper = null;
     this.net.close();
     this.reader?.close();
     this.reader = null;

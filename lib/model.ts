@@ -11,13 +11,14 @@ import { onDevice, planOf, type LossName, type ModelJson } from './graph';
 import { replaceHead } from './head';
 import { fill, importModel, type ImportOptions, weightsBeside } from './import';
 import type { LayerSpec } from './layers';
-import { learnStream, stepModel, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
+import { learnStream, type LearnOptions, type LearnSummary, type StreamSample } from './learn';
 import { blobFlags, coreFromJson, ModelCore } from './model-core';
 import { decodeModel, encodeModel } from './model-file';
 import { planReport, storePlan, type PlanReport, type StoreOptions } from './plan';
 import { predictSamples } from './predict';
 import { nativeRecipe, type RecipeOptions } from './recipe';
 import type { Evaluation, Prediction, StepResult } from './results';
+import { stepperOf } from './step';
 import { readTensor, tensorInfos, weightHash, writeTensor, type TensorData, type TensorInfo } from './tensor';
 
 export type { LossName, ModelJson, NodeJson } from './graph';
@@ -256,8 +257,7 @@ export class Model {
    *   `ERR_TINYPROP_DELTA` (diverged), `ERR_TINYPROP_BUSY`, `ERR_TINYPROP_CLOSED`
    */
   step(x: Float32Array, y: number | Float32Array): StepResult {
-    this.core.free('step');
-    return stepModel(this.core, x, y);
+    return stepperOf(this.core).step(x, y);
   }
 
   /**

@@ -27,12 +27,12 @@ function* errorsOf(model: Model, data: Dataset): Generator<Map<string, Float32Ar
     const y = targetsOf(data, model.core.targetSpec);
     const size = data.x.length / data.n;
     const width = y.length / data.n;
-    const stats = new Uint8Array(net.plan().statsBytes);
+    const train = net.bindStep(new Uint8Array(net.plan().statsBytes));
     const seen = new Map<string, Float32Array>();
     const step = (i: number): void => {
       seen.clear();
       const target = y instanceof Uint32Array ? (y[i] as number) : y.subarray(i * width, (i + 1) * width);
-      guard('tinyTrain', () => net.step(data.x.subarray(i * size, (i + 1) * size), target, stats));
+      guard('tinyTrain', () => train(data.x.subarray(i * size, (i + 1) * size), target));
     };
     guard('tinyTrain', () => net.copyParamsFrom(model.core.net));
     step(0);

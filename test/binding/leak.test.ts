@@ -52,6 +52,15 @@ describe('memory', () => {
     expect(growth('const net = new Net(native, recipe); net.init(); await job(net);')).toBeLessThan(30);
   });
 
+  it('comes back from dropped nets whose steps were bound; a step that is kept keeps its net', () => {
+    expect(
+      growth(`const net = new Net(native, recipe); net.init();
+        const step = net.bindStep(new Uint8Array(1024)), last = globalThis.last ?? step;
+        globalThis.last = step;
+        last(x, 1);`),
+    ).toBeLessThan(30);
+  });
+
   it('does not grow with jobs, saves and errors', () => {
     expect(
       growth(`const net = (globalThis.kept ??= new Net(native, recipe)); net.init();

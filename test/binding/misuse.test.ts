@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The addon itself, called wrongly: every time an error with a code, never a crash, and the net works afterwards.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { addon, constant, type NativeNet } from '../../lib/addon';
+import { addon, constant, type NativeNet, type NativeStep } from '../../lib/addon';
 import { errorCodes } from '../../lib/errors';
 import { toNative } from '../../lib/graph';
 import { identityOrder } from '../../lib/model-core';
@@ -15,10 +15,12 @@ const job = { train: constant('job', 'train'), evaluate: constant('job', 'evalua
 
 let net: NativeNet;
 let stats: Uint8Array;
+let step: NativeStep;
 beforeEach(() => {
   net = new (addon().Net)(native, nativeRecipe({}, null));
   net.init();
   stats = new Uint8Array(net.plan().statsBytes);
+  step = net.bindStep(stats);
 });
 afterEach(() => net.close());
 
@@ -38,20 +40,21 @@ const x = data.x.subarray(0, 12);
 describe('wrong arguments', () => {
   it('of step', () => {
     const before = net.save(3, []);
-    expect(codeOf(() => net.step(any(undefined), 0, stats))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(any([1, 2]), 0, stats))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(any(new Float64Array(12)), 0, stats))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(data.x.subarray(0, 11), 0, stats))).toBe('ERR_TINYPROP_SHAPE');
-    expect(codeOf(() => net.step(x, 4, stats))).toBe('ERR_TINYPROP_LABEL');
-    for (const label of [-1, 0.5, NaN, 2 ** 32, 1e300, -1e300]) expect(codeOf(() => net.step(x, label, stats))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(x, new Float32Array(3), stats))).toBe('ERR_TINYPROP_SHAPE');
-    expect(codeOf(() => net.step(x, new Float32Array(4), stats))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(x, 0, new Uint8Array(8)))).toBe('ERR_TINYPROP_BUFFER');
-    expect(codeOf(() => net.step(x, 0, any(null)))).toBe('ERR_TINYPROP_ARG');
-    expect(codeOf(() => net.step(x.map(() => NaN), 0, stats))).toBe('ERR_TINYPROP_DATA');
-    expect(codeOf(() => net.step(x.map(() => Infinity), 0, stats))).toBe('ERR_TINYPROP_DATA');
+    expect(codeOf(() => step(any(undefined), 0))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => step(any([1, 2]), 0))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => step(any(new Float64Array(12)), 0))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => step(data.x.subarray(0, 11), 0))).toBe('ERR_TINYPROP_SHAPE');
+    expect(codeOf(() => step(x, 4))).toBe('ERR_TINYPROP_LABEL');
+    for (const label of [-1, 0.5, NaN, 2 ** 32, 1e300, -1e300]) expect(codeOf(() => step(x, label))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => step(x, new Float32Array(3)))).toBe('ERR_TINYPROP_SHAPE');
+    expect(codeOf(() => step(x, new Float32Array(4)))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => net.bindStep(new Uint8Array(8)))).toBe('ERR_TINYPROP_BUFFER');
+    expect(codeOf(() => net.bindStep(new Uint8Array(stats.length + 8).subarray(4)))).toBe('ERR_TINYPROP_BUFFER');
+    expect(codeOf(() => net.bindStep(any(null)))).toBe('ERR_TINYPROP_ARG');
+    expect(codeOf(() => step(x.map(() => NaN), 0))).toBe('ERR_TINYPROP_DATA');
+    expect(codeOf(() => step(x.map(() => Infinity), 0))).toBe('ERR_TINYPROP_DATA');
     expect(net.save(3, [])).toEqual(before);
-    net.step(x, 0, stats);
+    step(x, 0);
   });
 
   it('of the activations that a run remembers', () => {
@@ -94,7 +97,8 @@ describe('wrong arguments', () => {
     expect(codeOf(() => net.save(3, [{ tag: 'WGTS', data: stats }]))).toBe('ERR_TINYPROP_ARG');
     expect(codeOf(() => net.copyParamsFrom(any(null)))).toBe('ERR_TINYPROP_ARG');
     expect(() => net.copyParamsFrom(any({}))).toThrow();
-    expect(() => net.step.call({} as NativeNet, x, 0, stats)).toThrow();
+    expect(() => net.bindStep.call({} as NativeNet, stats)).toThrow();
+    expect(() => Object.assign(step, { net: null })).toThrow();
     const other = new (addon().Net)(toNative(toyModel({ hidden: 8 }).toJSON()), null);
     expect(codeOf(() => net.copyParamsFrom(other))).toBe('ERR_TINYPROP_MISMATCH');
     expect(codeOf(() => other.run(job.train, data.x, data.labels!, order, 0, 1, false))).toBe('ERR_TINYPROP_MODE');
@@ -112,7 +116,7 @@ describe('a busy or closed net', () => {
     const running = net.run(job.train, data.x, data.labels!, long, 0, long.length, false);
     const calls: (() => unknown)[] = [
       () => net.init(),
-      () => net.step(x, 0, stats),
+      () => step(x, 0),
       () => net.run(job.predict, data.x, null, order, 0, 1, true),
       () => net.runNow(job.predict, data.x, null, order, 0, 1, true),
       () => net.save(3, []),
@@ -128,7 +132,7 @@ describe('a busy or closed net', () => {
     expect(codeOf(() => other.copyParamsFrom(net))).toBe('ERR_TINYPROP_BUSY');
     net.stop();
     expect((await running).done).toBeLessThan(long.length);
-    net.step(x, 0, stats);
+    step(x, 0);
   });
 
   it('can be closed while it runs, and twice; then only refuses', async () => {
@@ -137,7 +141,7 @@ describe('a busy or closed net', () => {
     net.close();
     net.close();
     expect((await running).done).toBeLessThan(long.length);
-    expect(codeOf(() => net.step(x, 0, stats))).toBe('ERR_TINYPROP_CLOSED');
+    expect(codeOf(() => step(x, 0))).toBe('ERR_TINYPROP_CLOSED');
     expect(codeOf(() => net.save(3, []))).toBe('ERR_TINYPROP_CLOSED');
     expect(codeOf(() => net.run(job.predict, data.x, null, order, 0, 1, true))).toBe('ERR_TINYPROP_CLOSED');
     net.stop();

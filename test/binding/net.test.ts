@@ -39,10 +39,11 @@ describe('the native net', () => {
     for (let from = 0; from < 200; from += 40) await train(parts, from, from + 40);
     const steps = open(recipe);
     const stats = new Uint8Array(steps.plan().statsBytes);
+    const step = steps.bindStep(stats);
     const trained = constant('stats', 'trained');
     let count = 0;
     for (let i = 0; i < 200; i++) {
-      steps.step(data.x.subarray(i * 12, i * 12 + 12), data.labels![i]!, stats);
+      step(data.x.subarray(i * 12, i * 12 + 12), data.labels![i]!);
       count += new DataView(stats.buffer).getUint32(trained, true);
     }
     expect(weights(parts)).toEqual(weights(whole));
@@ -137,21 +138,21 @@ describe('the native net', () => {
     const net = open({ policy: full() });
     const events: NativeTrace[] = [];
     net.setTrace((event) => events.push(event));
-    const stats = new Uint8Array(net.plan().statsBytes);
-    net.step(data.x.subarray(0, 12), data.labels![0]!, stats);
+    const step = net.bindStep(new Uint8Array(net.plan().statsBytes));
+    step(data.x.subarray(0, 12), data.labels![0]!);
     expect(events.filter((event) => event.delta !== null).map((event) => event.layer)).toEqual([2, 1, 0]);
     expect(events.filter((event) => event.kept !== null).length).toBe(3);
     const output = events[0]!;
     expect(output.l1).toBeCloseTo(Array.from(output.delta!).reduce((sum, d) => sum + Math.abs(d), 0), 5);
     net.setTrace(null);
-    net.step(data.x.subarray(0, 12), data.labels![0]!, stats);
+    step(data.x.subarray(0, 12), data.labels![0]!);
     expect(events.length).toBe(6);
     net.setTrace(() => {
       throw new RangeError('from the trace');
     });
-    expect(() => net.step(data.x.subarray(0, 12), 0, stats)).toThrow(new RangeError('from the trace'));
+    expect(() => step(data.x.subarray(0, 12), 0)).toThrow(new RangeError('from the trace'));
     net.setTrace(null);
-    net.step(data.x.subarray(0, 12), 0, stats);
+    step(data.x.subarray(0, 12), 0);
     expect(net.progress().samples).toBe(4);
   });
 

@@ -124,7 +124,7 @@ export class NativeCore implements Core {
   }
 
   private single({ x, target }: Sample): Omit<StepTrace, 'samples'> {
-    this.net.step(x, target, this.stats);
+    this.net.bindStep(this.stats)(x, target);
     const at = constants('stats') as Record<'loss' | 'trained' | 'macsForward' | 'macsDw' | 'macsDx', number>;
     const view = new DataView(this.stats.buffer);
     const u64 = (offset: number): number => Number(view.getBigUint64(offset, true));
