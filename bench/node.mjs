@@ -157,7 +157,7 @@ async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   await ask('loop', n);
   const loops = { c: /** @type {Loop[]} */ ([]), node: /** @type {Loop[]} */ ([]) };
   for (let round = 0; round < rounds; round++) {
-    loops.c.push(await ask('loop', n, round)); // fit() opens a net each time
+    loops.c.push(await ask('loop', n, round)); // nets of their own; fit() goes on with its net, opened for `lateness`
     loops.node.push(await fits());
   }
   for (const each of models) each.close();

@@ -47,6 +47,10 @@ export function edit(model: NativeModel, what: 'freeze' | 'freezeAllButLast' | '
   return guard(what, () => addon().editModel(model, what, argument));
 }
 
+function sameRecipe(a: NativeRecipe, b: NativeRecipe | null): boolean {
+  return b !== null && (Object.keys(a) as (keyof NativeRecipe)[]).every((field) => a[field] === b[field]);
+}
+
 /** Runs a job on a net's own thread. @internal */
 export async function runJob(net: NativeNet, job: JobRequest): Promise<NativeResult> {
   try {
@@ -183,6 +187,10 @@ export class ModelCore {
 
   /** Another description or recipe; parameters of the same name and shape are kept but for those of node `anew`, training state starts anew. */
   rebuild(native: NativeModel, recipe: NativeRecipe | null, anew?: string): void {
+    if (native === this.native && recipe !== null && sameRecipe(recipe, this.recipe)) {
+      this.restart();
+      return;
+    }
     const net = ModelCore.open(native, recipe, this.threadCount);
     try {
       guard('model', () => net.init());
@@ -205,6 +213,13 @@ export class ModelCore {
     this.fitSamples = null;
     this.planCache = null;
     this.specCache = null;
+  }
+
+  /** The same with nothing changed: another net's memory would have to be fetched page by page, for some per cent of a short fit. */
+  private restart(): void {
+    guard('model', () => (this.fresh ? this.net.init() : this.net.resetState()));
+    this.fitSamples = null;
+    this.stepper = null;
   }
 
   /** Runs a job of the holder on the live net; between two jobs readers take their copies. */

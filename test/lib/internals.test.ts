@@ -10,9 +10,11 @@ import { TinypropError } from '../../lib/errors';
 import { EventHub, type ProgressEvent, type WarningEvent } from '../../lib/events';
 import { writeFileAtomic } from '../../lib/file';
 import { decodeMeta, encodeMeta } from '../../lib/meta';
+import { Model } from '../../lib/model';
 import { Prediction } from '../../lib/results';
 import { targetsOf, type TargetSpec } from '../../lib/targets';
-import { failure, toyData } from './toy';
+import { Trainer } from '../../lib/trainer';
+import { failure, toyData, toyModel } from './toy';
 
 describe('ChunkSize', () => {
   it('converges on the wanted duration in whole batches', () => {
@@ -24,6 +26,35 @@ describe('ChunkSize', () => {
     expect(chunk.size).toBe(1248);
     for (let i = 0; i < 12; i++) chunk.measured(chunk.size, 1e9);
     expect(chunk.size).toBe(8);
+  });
+});
+
+describe('the net of a model', () => {
+  it('stays for the next fit of the same recipe, with the bits of a new one', async () => {
+    const data = toyData(60);
+    const model = toyModel();
+    const fit = async (of: Model, epochs: number): Promise<void> => void (await new Trainer(of, { batch: 4 }).fit({ train: data }, { epochs }));
+    await fit(model, 2);
+    const { net } = model.core;
+    const copy = Model.fromBytes(model.toBytes());
+    await fit(model, 2);
+    await fit(copy, 2);
+    expect(model.core.net).toBe(net);
+    expect(model.toBytes({ state: true })).toEqual(copy.toBytes({ state: true }));
+    await fit(model, 3);
+    expect(model.core.net).not.toBe(net);
+  });
+
+  it('of initial weights begins with those of the seed again', () => {
+    const [model, other] = [toyModel(), toyModel()];
+    for (let i = 0; i < 2; i++) model.configure({ seed: 7 });
+    other.configure({ seed: 7 });
+    expect(model.weightHash()).toBe(other.weightHash());
+    model.step(new Float32Array(12).fill(1), 0);
+    const trained = model.weightHash();
+    model.configure({ seed: 7 });
+    expect(model.weightHash()).toBe(trained);
+    expect(model.core.net.progress().samples).toBe(0);
   });
 });
 
