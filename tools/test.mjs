@@ -12,11 +12,13 @@ import { cpus } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { dropForeignCache, has, root } from './native.mjs';
+import { inParallel } from './parallel.mjs';
 
 const require = createRequire(import.meta.url);
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 const say = (line) => process.stdout.write(`${line}\n`);
+const since = (started) => `${((Date.now() - started) / 1000).toFixed(1)} s`;
 const script = (name) => join(root, 'tools', name);
 const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file);
 
@@ -50,7 +52,7 @@ async function step(what, program, args, options = {}) {
   const status = await run(program, args, { ...options, onLine: options.verbose ? undefined : (line) => lines.push(line) });
   const ok = status === 0;
   if (!ok) say(lines.join('\n'));
-  say(`${ok ? 'ok' : 'not ok'} ${what} (${((Date.now() - started) / 1000).toFixed(1)} s${ok ? '' : `, ${status}`})`);
+  say(`${ok ? 'ok' : 'not ok'} ${what} (${since(started)}${ok ? '' : `, ${status}`})`);
   count(ok ? 1 : 0, ok ? 0 : 1);
   return ok;
 }
@@ -68,7 +70,9 @@ async function build() {
 /** Runs one C test: lines `ok NAME` and `not ok NAME`, at the end `# passed N failed M`. */
 async function runC(label, command, env) {
   const seen = { passed: 0, failed: 0, closed: false };
+  const lines = []; // of a test together: others run at the same time
   const [program, ...args] = command;
+  const started = Date.now();
   const status = await run(program, args, {
     env,
     timeout: 600_000,
@@ -77,15 +81,16 @@ async function runC(label, command, env) {
       if (summary) seen.closed = true;
       else if (/^ok\b/.test(line)) seen.passed++;
       else if (/^not ok\b/.test(line)) seen.failed++;
-      if (!/^ok\b/.test(line) && !summary) say(`  ${line}`);
+      if (!/^ok\b/.test(line) && !summary) lines.push(`  ${line}`);
     },
   });
   const complete = seen.closed && (status === 0 || seen.failed > 0);
   if (!complete) {
-    say(`  ended early: ${status}`);
+    lines.push(`  ended early: ${status}`);
     seen.failed++;
   }
-  say(`${seen.failed === 0 ? 'ok' : 'not ok'} ${label}: ${seen.passed} passed, ${seen.failed} failed`);
+  for (const line of lines) say(line);
+  say(`${seen.failed === 0 ? 'ok' : 'not ok'} ${label}: ${seen.passed} passed, ${seen.failed} failed (${since(started)})`);
   count(seen.passed, seen.failed);
 }
 
@@ -99,6 +104,7 @@ const cBuilds = [
     defines: ['-DTP_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_C_FLAGS_DEBUG=-g'],
     // The library itself is inside every test; only the warnings of the two compilers need it built alone.
     target: ['--target', 'c_tests'],
+    argsOf: (test) => (test === 'tp_parity_test' ? ['all'] : []),
     env: { ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
   },
   {
@@ -128,7 +134,8 @@ async function testC() {
     if (!(await step(`build with ${name}`, 'cmake', make))) continue;
     const folder = join(out, 'tests');
     const tests = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('_test')) : [];
-    for (const test of tests.sort()) await runC(`${test} (${name})`, [...(emulator ? [emulator] : []), join(folder, test), ...argsOf(test)], env);
+    // Backwards by name, so that the longest starts first: the parity trace.
+    await inParallel(tests.sort().reverse().map((test) => () => runC(`${test} (${name})`, [...(emulator ? [emulator] : []), join(folder, test), ...argsOf(test)], env)));
   }
 }
 

@@ -91,6 +91,15 @@
 #if defined(TP_SOURCES) && !defined(TINYPROP_TP_ISA_UNITS)
 #define TINYPROP_TP_ISA_UNITS
 #include "tp_kernel.h"
+/* TP_TABLES_BESIDE: another object has them, for many programs that would each wait for the same kernels to be compiled. */
+#ifdef TP_TABLES_BESIDE
+#define TP_ISA(name, needs) extern const tp_kernels tp_kernels_##name;
+TP_ISA_ROWS
+#undef TP_ISA
+#else
+#ifndef TP_TABLE
+#define TP_TABLE static
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -182,4 +191,5 @@ TP_TARGET_END
 #include "../simd/tp_simd_vfp.h"
 #include "tp_isa_unit.inc"
 #endif
+#endif /* TP_TABLES_BESIDE */
 #endif /* TP_SOURCES */

@@ -73,12 +73,3 @@ export function emulate(board, image, args = [], { count = false, timeout } = {}
   const machine = ['-M', board.machine, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-semihosting-config', semihosting, '-kernel', image];
   return run('qemu-system-arm', [...(count ? ['-icount', 'shift=6,align=off,sleep=off'] : []), ...machine], { timeout });
 }
-
-/** Runs jobs, as many at a time as there are cores. */
-export async function inParallel(jobs) {
-  let next = 0;
-  const work = async () => {
-    while (next < jobs.length) await jobs[next++]();
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
-}

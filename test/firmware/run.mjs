@@ -9,7 +9,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../../tools/native.mjs';
-import { boards, buildExample, buildTests, cmsisNn, emulate, inParallel, missing, out, run } from './boards.mjs';
+import { inParallel } from '../../tools/parallel.mjs';
+import { boards, buildExample, buildTests, cmsisNn, emulate, missing, out, run } from './boards.mjs';
 import { budget, imageBoards, makeImage, runImage } from './image.mjs';
 import { known as knownFloat, measureFloat, otherFloats, parseFloat } from './float.mjs';
 import { changeKernels, known as knownInt8, measureInt8, otherBytes, parseInt8 } from './int8.mjs';
@@ -20,15 +21,17 @@ const { values: options } = parseArgs({ options: { board: { type: 'string', mult
 const soft = (board) => board.flags.includes('float-abi=soft');
 /** Training steps of every row of the trace; a core without an FPU takes 30 times as long for one. */
 const stepsOf = (board) => (soft(board) ? '100' : '1000');
-/** A board that runs the unit tests of another one, which executes the same code at the same addresses: half the compiling. */
+/** Whose unit tests a board runs that need not have its own: the same code at the same addresses, half the compiling. Where the emulated
+ * machine is the same as well, once is enough, and the board has them with --all. */
 const unitsOf = { 'mps2-an500': 'mps2-an386', 'mps2-an385': 'mps2-an385-v6m' };
-/** Unit tests of minutes in an emulator: on the first board, or with --all. */
-const slow = { first: ['core-tp_plan_test', 'core-tp_blob_test', 'core-tp_cut_test', 'tp_slice_test'], all: ['kernel-tp_kernel_test', 'kernel-tp_conv_test', 'kernel-tp_math_test', 'layer-tp_layer_test'] };
+/** Unit tests of minutes in an emulator: on the first board, before the others, or with --all. */
+const slow = { first: ['core-tp_ahead_test', 'core-tp_plan_test', 'core-tp_blob_test', 'core-tp_cut_test', 'core-tp_store_power_test', 'tp_slice_test'], all: ['kernel-tp_kernel_test', 'kernel-tp_conv_test', 'kernel-tp_math_test', 'layer-tp_layer_test'] };
 /** All that the library may leave open: three functions of string.h, and the compiler's own of the Arm run-time ABI. */
 const allowed = /^(memcpy|memmove|memset|__aeabi_(d2f|dadd|dcmpeq|dcmpgt|dcmplt|ddiv|dmul|dsub|f2d|f2iz|f2uiz|fadd|fcmpeq|fcmpge|fcmpgt|fcmple|fcmplt|fdiv|fmul|fsub|i2f|idiv|ldivmod|llsl|lmul|ui2d|ui2f|uidiv|uidivmod|ul2f|uldivmod))$/;
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const say = (line) => process.stdout.write(`${line}\n`);
+const seconds = (from, to = Date.now()) => `${((to - from) / 1000).toFixed(1)} s`;
 
 function check(ok, line) {
   if (ok) total.passed++;
@@ -120,6 +123,7 @@ function checkSymbols(board, folder) {
 }
 
 async function unitTest(board, folder, name) {
+  const started = Date.now();
   const { status, output } = await emulate(board, join(folder, `${name}.elf`), [], { timeout: options.all ? 3_600_000 : 600_000 });
   const lines = output.split(/\r?\n/);
   const passed = lines.filter((line) => /^ok\b/.test(line)).length;
@@ -127,20 +131,25 @@ async function unitTest(board, folder, name) {
   const closed = lines.some((line) => line.startsWith(`# passed ${passed} failed ${failed}`)) && (status === 0 || failed > 0);
   total.passed += passed;
   total.failed += failed + (closed ? 0 : 1);
-  say(`${closed && failed === 0 ? 'ok' : 'not ok'} ${board.name} ${name}: ${passed} passed, ${failed} failed${closed ? '' : `, ended with ${status}`}`);
+  say(`${closed && failed === 0 ? 'ok' : 'not ok'} ${board.name} ${name}: ${passed} passed, ${failed} failed (${seconds(started)})${closed ? '' : `, ended with ${status}`}`);
   if (!closed || failed > 0) say(lines.filter((line) => !/^ok\b/.test(line)).join('\n'));
 }
 
-async function testBoard(board, first, host) {
+/** `before`: the boards that had their turn. */
+async function testBoard(board, before, host) {
   const started = Date.now();
-  const unitBoard = boards.find(({ name }) => name === (unitsOf[board.name] ?? board.name));
+  const first = before.length === 0;
+  const unitBoard = options.all ? board : boards.find(({ name }) => name === (unitsOf[board.name] ?? board.name));
+  const ranBefore = before.includes(unitBoard) && unitBoard.machine === board.machine;
   const memories = ({ code, ram, large }) => JSON.stringify({ code, ram, large });
   if (memories(board) !== memories(unitBoard)) throw new Error(`has not the memories of ${unitBoard.name}, whose images it is to run`);
-  const unitFolder = await buildTests(unitBoard, join(out, 'tasks'), true);
-  const folder = unitBoard === board ? unitFolder : await buildTests(board, join(out, 'tasks'));
+  const folder = await buildTests(board, join(out, 'tasks'), unitBoard === board);
+  const unitFolder = unitBoard === board || ranBefore ? folder : await buildTests(unitBoard, join(out, 'tasks'), true);
   const built = Date.now();
   checkSymbols(board, folder);
-  const units = readdirSync(unitFolder).filter((file) => file.endsWith('_test.elf')).map((file) => file.slice(0, -4)).sort();
+  const wants = (unit) => options.all || !(slow.all.includes(unit) || (!first && slow.first.includes(unit)));
+  const units = ranBefore ? [] : readdirSync(unitFolder).filter((file) => file.endsWith('_test.elf')).map((file) => file.slice(0, -4)).filter(wants);
+  units.sort((a, b) => slow.first.includes(b) - slow.first.includes(a) || (a < b ? -1 : 1));
   const steps = stepsOf(board);
   const jobs = [async () => compareTrace(board, host.trace[steps], await emulate(board, join(folder, 'parity.elf'), [steps]))];
   if (options.all) {
@@ -186,12 +195,9 @@ async function testBoard(board, first, host) {
       check(said(got) === said(want) && /TP_OK\s*$/.test(got.output), `${board.name}: the example says what it says here\n${got.output}`);
     });
   }
-  for (const unit of units) {
-    if (!options.all && (slow.all.includes(unit) || (!first && slow.first.includes(unit)))) continue;
-    jobs.push(() => unitTest(board, unitFolder, unit));
-  }
+  for (const unit of units) jobs.push(() => unitTest(board, unitFolder, unit));
   await inParallel(jobs);
-  say(`# ${board.name}, ${board.cpu}: built in ${((built - started) / 1000).toFixed(0)} s, ran in ${((Date.now() - built) / 1000).toFixed(0)} s`);
+  say(`# ${board.name}, ${board.cpu}: built in ${seconds(started, built)}, ran in ${seconds(built)}`);
 }
 
 /** MobileNetV2 learns in 256 KiB: the weights of the host's program and of the package, within the budget. */
@@ -226,7 +232,7 @@ async function testBoards(wanted) {
   }
   for (const [index, board] of wanted.entries()) {
     try {
-      await testBoard(board, index === 0, host);
+      await testBoard(board, wanted.slice(0, index), host);
     } catch (error) {
       check(false, `${board.name}: ${error.message}`);
     }

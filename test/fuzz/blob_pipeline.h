@@ -54,31 +54,43 @@ static void tp_pipeline_train(tp_net *net, const tp_plan *plan) {
     free(x);
 }
 
+/* A net of the plan: loads, runs, trains. */
+static tp_status tp_pipeline_net(const tp_blob *blob, const tp_plan *plan, bool training) {
+    uint8_t *arena = (uint8_t *)aligned_alloc(TP_ALIGN, (plan->arena_bytes + TP_ALIGN) / TP_ALIGN * TP_ALIGN);
+    float *x = (float *)calloc(plan->n_in, sizeof(float));
+    tp_net net;
+    uint32_t loaded;
+    const float *y;
+    if (arena == NULL || x == NULL) { abort(); }
+    tp_status status = tp_net_open(&net, plan, arena, plan->arena_bytes, NULL);
+    if (status == TP_OK) {
+        if (tp_net_init(&net) != TP_OK) { abort(); }
+        status = tp_blob_load(blob, &net, TP_BLOB_WEIGHTS | (training ? TP_BLOB_STATE : 0u), &loaded);
+        if (status != TP_OK) { (void)tp_blob_load(blob, &net, TP_BLOB_WEIGHTS | TP_BLOB_PARTIAL, &loaded); }
+        if (tp_net_forward(&net, x, &y) != TP_OK) { abort(); }
+        if (training) { tp_pipeline_train(&net, plan); }
+    } else if (status != TP_E_RECIPE || TP_CONTROL_FLUSH != 0) { /* `flush` on a machine that cannot is no plan's fault */
+        abort();
+    }
+    free(x);
+    free(arena);
+    return status;
+}
+
 /* Everything after tp_blob_open. The status of the first refusal. */
 static tp_status tp_pipeline_live(const tp_blob *blob) {
     tp_node *node = (tp_node *)malloc(TP_MAX_NODES * sizeof(tp_node));
     tp_plan *plan = (tp_plan *)malloc(tp_plan_bytes(TP_MAX_NODES));
-    uint8_t *arena = NULL;
     tp_model model;
     tp_recipe recipe;
-    tp_net net;
-    uint32_t where, loaded;
-    const float *y;
+    uint32_t where;
     if (node == NULL || plan == NULL) { abort(); }
     tp_status status = tp_blob_model(blob, node, TP_MAX_NODES, &model);
     bool training = status == TP_OK && tp_blob_recipe(blob, &recipe) == TP_OK;
     if (status == TP_OK) { status = tp_plan_make(&model, training ? &recipe : NULL, plan, tp_plan_bytes(TP_MAX_NODES), &where); }
     if (status == TP_OK && plan->arena_bytes <= TP_PIPELINE_ARENA && plan->n_in <= TP_PIPELINE_ARENA && plan->macs_forward <= TP_PIPELINE_MACS) {
-        arena = (uint8_t *)aligned_alloc(TP_ALIGN, (plan->arena_bytes + TP_ALIGN) / TP_ALIGN * TP_ALIGN);
-        if (arena == NULL || tp_net_open(&net, plan, arena, plan->arena_bytes, NULL) != TP_OK || tp_net_init(&net) != TP_OK) { abort(); }
-        status = tp_blob_load(blob, &net, TP_BLOB_WEIGHTS | (training ? TP_BLOB_STATE : 0u), &loaded);
-        if (status != TP_OK) { (void)tp_blob_load(blob, &net, TP_BLOB_WEIGHTS | TP_BLOB_PARTIAL, &loaded); }
-        float *x = (float *)calloc(plan->n_in, sizeof(float));
-        if (x == NULL || tp_net_forward(&net, x, &y) != TP_OK) { abort(); }
-        free(x);
-        if (training) { tp_pipeline_train(&net, plan); }
+        status = tp_pipeline_net(blob, plan, training);
     }
-    free(arena);
     free(plan);
     free(node);
     return status;
