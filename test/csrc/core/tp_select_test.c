@@ -5,7 +5,7 @@
 
 #include "../tp_build.h"
 
-enum { TP_MANY = 5000 };
+enum { TP_MANY = 5000, TP_LONG = 40000 }; /* vectors from 16384 elements on are searched in another way */
 
 typedef struct tp_rank {
     uint32_t bits, index;
@@ -19,7 +19,7 @@ static int tp_rank_order(const void *a, const void *b) {
 
 /* kept[i]: is x[i] among the `keep` largest? */
 static void tp_oracle(const float *x, uint32_t n, uint32_t keep, bool *kept) {
-    static tp_rank rank[TP_MANY];
+    static tp_rank rank[TP_LONG];
     for (uint32_t i = 0; i < n; i++) {
         rank[i] = (tp_rank){tp_f32_bits(x[i]) & 0x7fffffffu, i};
         kept[i] = false;
@@ -51,11 +51,12 @@ static float tp_error(uint32_t shape, uint32_t j) {
 }
 
 static void tp_top_is_the_oracles_on(const tp_kernels *k) {
-    static float x[TP_MANY], y[TP_MANY];
-    static bool kept[TP_MANY];
+    static float x[TP_LONG], y[TP_LONG];
+    static bool kept[TP_LONG];
     tp_random_state = 1;
     for (uint32_t i = 0; i < 12000; i++) {
         uint32_t n = tp_random_below(i % 100u == 0 ? TP_MANY + 1u : i % 10u == 0 ? 600u : 70u);
+        if (i % 200u == 1u) { n = 16000u + tp_random_below(TP_LONG - 16000u + 1u); }
         uint32_t keep = tp_random_below(i % 3u == 0 ? n / 8u + 2u : n + 2u), shape = tp_random_below(6 * TP_KINDS);
         for (uint32_t j = 0; j < n; j++) { x[j] = y[j] = tp_error(shape, j); }
         tp_oracle(x, n, keep, kept);
