@@ -59,13 +59,15 @@ static void tp_trace_learns(void) {
     }
 }
 
-/* An argument: that instruction set alone, or `all`, with the first and the last kind of plan (emulators and sanitizers are slow). */
+/* An argument: that instruction set alone with the first and the last kind of plan, or `all`, the wide ones with the last kind alone
+ * (emulators and sanitizers are slow). */
 int main(int argc, char **argv) {
     const uint32_t plans = sizeof tp_plans / sizeof tp_plans[0];
     bool usable = false;
     for (uint32_t i = 0; (tp_under_test = tp_kernels_row(i, &usable)) != NULL; i++) {
-        if (argc > 1 && strcmp(argv[1], "all") != 0 && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0) { continue; }
-        for (uint32_t o = 0; o < plans && usable; o += argc > 1 ? plans - 1u : 1u) {
+        const bool all = argc > 1 && strcmp(argv[1], "all") == 0;
+        if (argc > 1 && !all && strcmp(argv[1], tp_kernels_name(tp_under_test)) != 0) { continue; }
+        for (uint32_t o = all && i > 1 ? plans - 1u : 0; o < plans && usable; o += argc > 1 ? plans - 1u : 1u) {
             char name[96];
             if (tp_text_equal(tp_kernels_name(tp_under_test), "soft") && o > 0) { continue; } /* slow, and split like scalar */
             tp_options = &tp_plans[o];
