@@ -137,7 +137,7 @@ async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   const keep = policy === 'meprop' ? 0.1 : 0;
   const ask = (/** @type {string} */ what, /** @type {number} */ amount, net = 0) => c.ask(`${what} ${workload} ${batch} ${policy} ${keep} ${amount} ${net}`);
   // A net of its own in every round, on both sides: which pages of memory one has is worth more than what is measured.
-  const models = Array.from({ length: batch === 1 ? rounds : 1 }, () => tinyprop.Model.fromJSON(json));
+  const models = Array.from({ length: rounds }, () => tinyprop.Model.fromJSON(json));
   const model = /** @type {Model} */ (models[0]);
   const data = read(program, workload, model);
   const steps = { c: /** @type {number[]} */ ([]), node: /** @type {number[]} */ ([]) };
@@ -152,13 +152,14 @@ async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   }
   const n = Math.max(2, Math.round(epochUs / first.us)) * batch;
   const train = repeated(data, model.inputShape, n);
-  const fits = () => fitOnce(tinyprop, model, train, batch);
-  const eventLoopDelayP99Ms = await lateness(fits);
-  await ask('loop', n);
+  const few = repeated(data, model.inputShape, 2 * batch);
+  const eventLoopDelayP99Ms = await lateness(() => fitOnce(tinyprop, model, train, batch));
   const loops = { c: /** @type {Loop[]} */ ([]), node: /** @type {Loop[]} */ ([]) };
-  for (let round = 0; round < rounds; round++) {
-    loops.c.push(await ask('loop', n, round)); // nets of their own; fit() goes on with its net, opened for `lateness`
-    loops.node.push(await fits());
+  for (const [round, each] of models.entries()) {
+    await ask('loop', 2 * batch, round);
+    await fitOnce(tinyprop, each, few, batch); // opens the net that the next one goes on with
+    loops.c.push(await ask('loop', n, round));
+    loops.node.push(await fitOnce(tinyprop, each, train, batch));
   }
   for (const each of models) each.close();
   const perStep = (/** @type {number[]} */ all) => (median(all) * batch) / n;
