@@ -39,9 +39,9 @@ export function policyOf(tinyprop, name) {
  * @param {Tinyprop} tinyprop
  * @param {Model} model
  * @param {import('../lib/index').Dataset} train
- * @param {{ policy: string, lr: number, epochs: number, batch?: number, constant?: boolean }} how constant: no schedule
+ * @param {{ policy: string, lr: number, epochs: number, batch?: number, constant?: boolean, chunkMs?: number }} how constant: no schedule
  */
-export async function fit(tinyprop, model, train, { policy, lr, epochs, batch = 1, constant = false }) {
+export async function fit(tinyprop, model, train, { policy, lr, epochs, batch = 1, constant = false, ...options }) {
   const recipe = {
     policy: policyOf(tinyprop, policy),
     optimizer: tinyprop.sgd({ lr }),
@@ -51,7 +51,7 @@ export async function fit(tinyprop, model, train, { policy, lr, epochs, batch = 
   const trainer = new tinyprop.Trainer(model, recipe);
   const begin = performance.now();
   const before = process.cpuUsage();
-  const result = await trainer.fit({ train }, { epochs, evaluateEvery: 'never' });
+  const result = await trainer.fit({ train }, { epochs, evaluateEvery: 'never', ...options });
   const { user, system } = process.cpuUsage(before);
   return { seconds: (performance.now() - begin) / 1000, cpuSeconds: (user + system) / 1e6, result };
 }
