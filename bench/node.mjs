@@ -129,8 +129,8 @@ function beyondLoop({ x, target, labels, mse }) {
  * @param {import('../lib/index').Dataset} train
  * @param {number} batch
  */
-async function fitOnce(tinyprop, model, train, batch, ms = chunkMs) {
-  const { seconds, cpuSeconds } = await fit(tinyprop, model, train, { policy, lr, epochs: 1, batch, constant: true, chunkMs: ms });
+async function fitOnce(tinyprop, model, train, batch, chunk = chunkMs) {
+  const { seconds, cpuSeconds } = await fit(tinyprop, model, train, { policy, lr, epochs: 1, batch, constant: true, chunkMs: chunk });
   return { us: seconds * 1e6, cpuUs: cpuSeconds * 1e6 };
 }
 
