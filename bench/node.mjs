@@ -158,18 +158,6 @@ async function beyondChunks(model, order, epoch) {
   return { us: both.us / loop.us - 2, cpuUs: both.cpuUs / loop.cpuUs - 2 };
 }
 
-/** @param {number} n */
-function shuffle(n) {
-  const order = Uint32Array.from({ length: n }, (_, i) => i);
-  let state = 1;
-  for (let i = n; i-- > 1; ) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const j = Math.floor((state / 2 ** 32) * (i + 1));
-    [order[i], order[j]] = [order[j] ?? 0, order[i] ?? 0];
-  }
-  return order;
-}
-
 /**
  * How late a timer of 1 ms comes during a fit, milliseconds, 99th percentile. Such a timer costs a percent: not while times are taken.
  * @param {() => Promise<unknown>} fits
@@ -218,7 +206,7 @@ async function measure(tinyprop, c, program, { workload, model: json }, batch) {
   const few = repeated(data, model.inputShape, 2 * batch);
   const eventLoopDelayP99Ms = await lateness(() => fitOnce(tinyprop, model, train, batch));
   const loops = { c: /** @type {Loop[]} */ ([]), node: /** @type {Loop[]} */ ([]), beyond: /** @type {Loop[]} */ ([]) };
-  const order = shuffle(n);
+  const order = inside.addon().shuffle(2, 0, n); // fit() has the seed 1
   for (const [round, each] of models.entries()) {
     await ask('loop', 2 * batch, round);
     await fitOnce(tinyprop, each, few, batch); // opens the net that the next one goes on with
@@ -274,8 +262,9 @@ if (typeof tinyprop === 'string') {
   process.stderr.write(`skipped: Node: ${tinyprop}\n`);
   process.exit(0);
 }
-/** The kind of job that `fit()` sends; an inner matter of the package. @type {number} */
-const trainJob = createRequire(import.meta.url)('../dist/addon.js').constant('job', 'train');
+/** What `fit()` is made of; an inner matter of the package. @type {typeof import('../lib/addon')} */
+const inside = createRequire(import.meta.url)('../dist/addon.js');
+const trainJob = inside.constant('job', 'train');
 const c = new Server([program, '--serve']);
 /** @type {Row[]} */
 const rows = [];
